@@ -77,31 +77,31 @@ def _inverse(x: int, m: Modulus) -> int:
 @compiled
 def is_prime(n: int) -> bool:
     """Whether an odd number between 2**60 and 2**61 is prime; the reference is `he.ring.primes.is_prime`."""
-    n = np.uint64(n)
+    p, one = np.uint64(n), np.uint64(1)
     for base in BASES:
-        if n % np.uint64(base) == 0:
+        if p % np.uint64(base) == 0:
             return False
-    inverse = n  # to three bits, as the square of an odd number is 1 modulo 8; every step doubles them
+    inverse = p  # to three bits, as the square of an odd number is 1 modulo 8; every step doubles them
     for _ in range(5):
-        inverse *= np.uint64(2) - n * inverse
-    square = (np.uint64(0) - n) % n  # 2**64 modulo n, doubled 64 times
+        inverse *= np.uint64(2) - p * inverse
+    square = (np.uint64(0) - p) % p  # 2**64 modulo p, doubled 64 times
     for _ in range(64):
-        square = min(square + square, square + square - n)  # unsigned: huge where it is negative
-    m = Modulus(n, inverse, square)
-    exponent, halvings = n - np.uint64(1), 0
-    while not exponent & np.uint64(1):
-        exponent, halvings = exponent >> np.uint64(1), halvings + 1
-    one = _divided_product(np.uint64(1), square, m)
+        square = min(square + square, square + square - p)  # unsigned: huge where it is negative
+    m = Modulus(p, inverse, square)
+    exponent, halvings = p - one, 0
+    while not exponent & one:
+        exponent, halvings = exponent >> one, halvings + 1
+    unit = _divided_product(one, square, m)
     for base in BASES:
-        x, power, rest = one, _divided_product(np.uint64(base), square, m), exponent
+        x, power, rest = unit, _divided_product(np.uint64(base), square, m), exponent
         while rest:
-            if rest & np.uint64(1):
+            if rest & one:
                 x = _divided_product(x, power, m)
-            power, rest = _divided_product(power, power, m), rest >> np.uint64(1)
-        passed = (x == one) | (x == n - one)
+            power, rest = _divided_product(power, power, m), rest >> one
+        passed = (x == unit) | (x == p - unit)
         for _ in range(halvings - 1):
             x = _divided_product(x, x, m)
-            passed |= x == n - one
+            passed |= x == p - unit
         if not passed:
             return False
     return True
