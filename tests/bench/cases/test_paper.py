@@ -66,7 +66,10 @@ def test_rows_are_kept_and_taken_again(tmp_path, short, monkeypatch):
         assert word in result.output
     assert max(len(line) for line in result.output.splitlines() if "[" in line) <= 80
     assert len(list(keep.glob("*.json"))) == 6
-    assert invoke(*arguments).exit_code == 0
+    again = invoke(*arguments, "--report", tmp_path / "report")
+    assert again.exit_code == 0
+    assert f"Report written to {tmp_path / 'report'}" in again.output.replace("\n", "")
+    assert {path.name for path in (tmp_path / "report").iterdir()} == {"report.md", "report.html"}
     assert [envelope.row for envelope in read(file)] == rows
 
 
