@@ -1,8 +1,8 @@
 """Inner-product functional encryption from ring learning with errors: `parameters.py` has the scheme and the reasons.
 
 A ciphertext holds many samples: the i-th elements of up to N of them are the coefficients of one polynomial. So one
-product of polynomials for a key serves all samples of a block, and the rest of a decryption is a matrix product, done
-only where samples are asked for.
+product of polynomials for a key serves all samples of a block, and where few of them are asked for, few coefficients of
+it are computed (`he.kernels.passes.windows`). The rest of a decryption is a matrix product.
 """
 
 from __future__ import annotations
