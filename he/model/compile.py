@@ -16,7 +16,7 @@ from he.circuit.circuit import Circuit
 from he.circuit.residues import ResidueCircuit
 from he.compiler.approximate import DEFAULT_ERROR, LEAST_STEPS
 from he.compiler.compile import compile_approximate, compile_exact, require_options
-from he.compiler.ranges import Ranges
+from he.compiler.ranges import MARGIN, Ranges
 from he.compiler.residues import compile_residues
 from he.compiler.search import PackingName
 from he.model.compiled import Compiled
@@ -25,13 +25,16 @@ from he.ring.params import ParameterError, Security
 from intnn import Graph, IntClassifier, IntNetwork, IntPolynomial, LutActivation
 from intnn.approximation.agreement import Task, decision_of
 from intnn.approximation.approximate import FEWEST_SAMPLES, Approximation, Fits
+from intnn.approximation.replace import is_replaced
 from intnn.convert.model import graph_of
 from intnn.estimator.base import not_fitted
 from intnn.quantisation.tune import CHEAP, PER_DOUBLING, Tuning, tune
 from intnn.values.arrays import FloatArray, real
 
 ATTEMPTS = 3  # at a circuit for integers, the networks cheaper each time
-TOLERANCES = (0.003, 0.01)  # the agreement that polynomials of lower degrees may give away, tried in turn
+TOLERANCES = (0.0, 0.003, 0.01)  # the agreement that polynomials of lower degrees may give away, tried in turn; it is
+# that under strain, of which a hundredth has been a quarter of a point on other inputs
+AFFORDABLE = 20.0  # units, some 40 ms, below which nothing is saved that people wait for
 CALIBRATED_WORTH = 0.75  # of a circuit's cost with proved ranges that calibrated ones must leave at most
 
 WEAK = 0.97  # an agreement below it is no footnote
@@ -303,7 +306,8 @@ def _approximate(
     found: list[_Candidate] = []
     tried: set[str] = set()
     fits = Fits(graph, x)
-    for degree, tolerance in ((None, TOLERANCES[0]), (None, TOLERANCES[1]), (2, TOLERANCES[0])):
+    is_deep = sum(map(is_replaced, graph.nodes)) > 1  # the highest degrees multiply to what no ring has room for
+    for degree, tolerance in (*((None, tolerance) for tolerance in TOLERANCES[is_deep:]), (2, 0.0)):
         begin = time.monotonic()
         approximation, fitted = fits.of(degree, tolerance), time.monotonic()
         degrees = ", ".join(str(layer.degree) for layer in approximation.layers) or "none"
@@ -312,7 +316,7 @@ def _approximate(
             continue
         tried.add(name)
         try:
-            circuit = _circuit_in_range(approximation, x, inputs, max_units, options)
+            circuit = _circuit_in_range(approximation, fits.margin, x, inputs, max_units, options)
         except ParameterError as refusal:
             refusals.append(f"{name}: {refusal}")
             say(refusals[-1])
@@ -321,34 +325,57 @@ def _approximate(
         worth = approximation.agreement, approximation.under_strain
         found.append(_Candidate(name, approximation.graph, circuit, inputs, *worth, *seconds))
         say(str(found[-1]))
-        if found[0].units <= CHEAP:
+        if found[-1].units <= AFFORDABLE:
             break
     if not found:
         raise ParameterError("; ".join(refusals))
-    return _best(found)
+    near = max(candidate.under_strain for candidate in found) - TOLERANCES[-1]
+    return min(
+        (candidate for candidate in found if candidate.under_strain >= near),
+        key=lambda c: (max(c.units, AFFORDABLE), -c.under_strain),
+    )
 
 
 def _circuit_in_range(
-    approximation: Approximation, x: FloatArray, inputs: Inputs, max_units: float | None, options: dict[str, Any]
+    approximation: Approximation,
+    margin: float,
+    x: FloatArray,
+    inputs: Inputs,
+    max_units: float | None,
+    options: dict[str, Any],
 ) -> Circuit:
-    """Compile for calibrated ranges; with one activation, for proved ones, unless the others save a good part."""
+    """Compile for calibrated ranges; with one activation, for proved ones, unless the others save a good part.
+
+    Guards accept what polynomials were fitted for, whose ranges are wider than what was seen by a margin; or, where no
+    ring has room for that, what they accept by default.
+    """
     errors = _error_allowed(approximation.graph, x)
-    ranges: list[Ranges] = ["proved", "calibrated"] if len(approximation.layers) < 2 else ["calibrated"]
+    wide = max(MARGIN, margin ** (min((layer.degree for layer in approximation.layers), default=2) / 2))
+    ways: list[tuple[Ranges, float]] = [("proved", MARGIN)] if len(approximation.layers) < 2 else []
+    ways += [("calibrated", wide), ("calibrated", MARGIN)] if wide > MARGIN else [("calibrated", MARGIN)]
     found: list[Circuit] = []
-    for kind in ranges:
+    refusals: list[ParameterError] = []
+    for kind, allowed in ways:
         try:
             samples = x if kind == "calibrated" else None
             circuit = compile_approximate(
-                approximation.graph, samples, ranges=kind, input_range=inputs.range, max_error=errors, **options
+                approximation.graph,
+                samples,
+                ranges=kind,
+                margin=allowed,
+                input_range=inputs.range,
+                max_error=errors,
+                **options,
             )
             _require_units(circuit, max_units)
-        except ParameterError:
-            if kind == ranges[-1] and not found:
-                raise
-        else:
-            found.append(circuit)
-            if circuit.cost().total <= CHEAP:
-                break
+        except ParameterError as refusal:
+            refusals.append(refusal)
+            continue
+        found.append(circuit)
+        if kind == "calibrated" or circuit.cost().total <= CHEAP:
+            break
+    if not found:
+        raise refusals[-1]
     first, last = found[0], found[-1]
     return last if last.cost().total <= CALIBRATED_WORTH * first.cost().total else first
 
@@ -375,8 +402,8 @@ def _error_allowed(graph: Graph, x: FloatArray) -> float | None:
 
 
 def _best(found: Sequence[_Candidate]) -> _Candidate:
-    """Return what agrees best under strain, where twice the price must buy a quarter of a point; else the cheaper."""
-    return max(found, key=lambda c: (c.under_strain - PER_DOUBLING * math.log2(max(c.units, CHEAP)), -c.units))
+    """Return what agrees best under strain; beyond what is affordable twice the price must buy a quarter of a point."""
+    return max(found, key=lambda c: (c.under_strain - PER_DOUBLING * math.log2(max(c.units, AFFORDABLE)), -c.units))
 
 
 def _require_units(circuit: Circuit | ResidueCircuit, most: float | None) -> None:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 import he
 from he.circuit.residues import ResidueCircuit
-from he.model.compile import CHEAP, PER_DOUBLING, exact_circuit
+from he.model.compile import AFFORDABLE, PER_DOUBLING, exact_circuit
 from intnn import (
     Activation,
     ConversionError,
@@ -72,7 +72,7 @@ class TestModels:
         lines = []
         compiled = he.compile(graph, x, progress=lines.append, **INSECURE)
         each = [he.compile(graph, x, exact=exact, **INSECURE) for exact in (True, False)]
-        worth = [c.agreement - PER_DOUBLING * np.log2(max(c.circuit.cost().total, CHEAP)) for c in each]
+        worth = [c.agreement - PER_DOUBLING * np.log2(max(c.circuit.cost().total, AFFORDABLE)) for c in each]
         units = [c.circuit.cost().total for c in each]
         best = each[0] if (worth[0], -units[0]) > (worth[1], -units[1]) else each[1]
         assert compiled.exact is best.exact
