@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 import he
 from he.circuit.residues import ResidueCircuit
-from he.model.compile import AFFORDABLE, PER_DOUBLING, exact_circuit
+from he.model.candidate import AFFORDABLE
+from he.model.compile import PER_DOUBLING, exact_circuit
 from intnn import (
     Activation,
     ConversionError,
@@ -299,7 +300,7 @@ def test_outputs_follow_the_model_for_features_of_any_size(inputs, outputs, acti
 @pytest.mark.parametrize("worth", [10.0, 0.75, 0.0])
 def test_ranges_of_one_activation_are_calibrated_where_that_saves_enough(worth, monkeypatch):
     def compiled(limit):
-        monkeypatch.setattr("he.model.compile.CALIBRATED_WORTH", limit)
+        monkeypatch.setattr("he.model.approximate.CALIBRATED_WORTH", limit)
         return he.compile(graph, samples, exact=False).circuit
 
     rng = np.random.default_rng(0)
