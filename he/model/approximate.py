@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -21,9 +22,10 @@ from intnn.approximation.replace import is_replaced
 from intnn.quantisation.tune import CHEAP
 from intnn.values.arrays import FloatArray
 
-# The agreement under strain that lower degrees may give away, tried in turn; a hundredth of it has been a quarter of a
-# point of agreement on other inputs.
-TOLERANCES = (0.0, 0.003, 0.01)
+DEGREES = (12, 8, 6, 4, 3, 2)  # in the place of a single activation, tried in turn
+# The agreement under strain that lower degrees in the place of several may give away, tried in turn; a hundredth of it
+# has been a quarter of a point of agreement on other inputs.
+TOLERANCES = (0.003, 0.01)
 CALIBRATED_WORTH = 0.75  # of a circuit's cost with proved ranges that calibrated ones must leave at most
 SAME = 1e-9  # of the largest output: what an output varies by that says the same of all samples
 
@@ -33,7 +35,7 @@ def polynomial_network(
 ) -> Candidate:
     """Return the cheapest network of polynomials that agrees about as well as the best one that has a circuit.
 
-    Where prices are affordable they are alike, and the best one is taken. Degrees that are not needed are not compiled.
+    Prices that are affordable are alike. So the first that is ends the search, which begins with the highest degrees.
 
     Args:
         graph: the float network, which takes scaled inputs.
@@ -50,10 +52,12 @@ def polynomial_network(
     found: list[Candidate] = []
     tried: set[str] = set()
     fits = Fits(graph, x)
-    is_deep = sum(map(is_replaced, graph.nodes)) > 1  # the highest degrees multiply to what no ring has room for
-    for degree, tolerance in (*((None, tolerance) for tolerance in TOLERANCES[is_deep:]), (2, 0.0)):
+    searches = [partial(fits.of, None, tolerance) for tolerance in TOLERANCES]
+    if sum(map(is_replaced, graph.nodes)) == 1:
+        searches = [partial(fits.of, degree) for degree in DEGREES[:-1]]
+    for search in (*searches, partial(fits.of, DEGREES[-1])):
         begin = time.monotonic()
-        approximation, fitted = fits.of(degree, tolerance), time.monotonic()
+        approximation, fitted = search(), time.monotonic()
         degrees = ", ".join(str(layer.degree) for layer in approximation.layers) or "none"
         name = f"approximate, polynomials of degrees {degrees}"
         if name in tried:

@@ -19,8 +19,7 @@ from intnn.network.graph import BATCH, Graph
 from intnn.values.arrays import FloatArray, batched, frozen, instance, integer, real, reals
 from intnn.values.value_object import ValueObject
 
-DEGREES = (2, 3, 4, 6, 8)  # that a search tries, cheapest first,
-ALONE = 12  # and for a single activation, since degrees in a row multiply
+DEGREES = (2, 3, 4, 6, 8)  # that a search tries, cheapest first
 TOLERANCE = 0.003  # agreement that a search gives away for a lower degree
 LARGEST_DEGREE = 32
 FEWEST_SAMPLES = 5
@@ -133,8 +132,7 @@ def fit_approximation(
             looked at, fewer of a network with large layers. A fifth is held out and measures the agreement; what is
             returned is then fitted to all, where layers are large to more of them than a search looks at.
         degree: The degree of all polynomials, from 2 to 32, or one for every activation that is no polynomial yet, in
-            the order of the nodes. None searches for the lowest of 2, 3, 4, 6 and 8 for each of them; a single one may
-            get 12.
+            the order of the nodes. None searches for the lowest of 2, 3, 4, 6 and 8 for each of them.
         margin: By how much the ranges are wider than what was seen on the samples, at least 1. By default some of the
             samples show it of the others, see `intnn.approximation.margin`.
         tolerance: For a search, how far the agreement may be from perfect; or, where no degree comes as close, from
@@ -234,8 +232,7 @@ def _degrees(degree: int | Sequence[int], count: int) -> list[int]:
 def _searched(fit: Callable[[Sequence[int]], Approximation], count: int, tolerance: float) -> Approximation:
     """The lowest degree for all that comes close enough, then a lower one for each layer that allows it."""
     fits: list[Approximation] = []
-    tried = (*DEGREES, ALONE) if count == 1 else DEGREES[: None if count else 1]
-    for degree in tried:
+    for degree in DEGREES[: None if count else 1]:
         fits.append(fit([degree] * count))
         if fits[-1].under_strain >= 1.0 - tolerance:
             break
@@ -243,15 +240,15 @@ def _searched(fit: Callable[[Sequence[int]], Approximation], count: int, toleran
     best = next(found for found in fits if found.under_strain >= goal)
     degrees = [layer.degree for layer in best.layers]
     for i, degree in enumerate(degrees):
-        low, high = 0, tried.index(degree)  # by bisection: what a degree is enough for, higher ones are
+        low, high = 0, DEGREES.index(degree)  # by bisection: what a degree is enough for, higher ones are
         while low < high:
             middle = (low + high) // 2
-            found = fit([*degrees[:i], tried[middle], *degrees[i + 1 :]])
+            found = fit([*degrees[:i], DEGREES[middle], *degrees[i + 1 :]])
             if found.under_strain >= goal:
                 best, high = found, middle
             else:
                 low = middle + 1
-        degrees[i] = tried[high]
+        degrees[i] = DEGREES[high]
     return best
 
 
