@@ -35,7 +35,8 @@ def polynomial_network(
 ) -> Candidate:
     """Return the cheapest network of polynomials that agrees about as well as the best one that has a circuit.
 
-    Prices that are affordable are alike. So the first that is ends the search, which begins with the highest degrees.
+    Prices that are affordable are alike. So the first that is ends the search, which begins with the highest degrees;
+    for a single activation with the lowest that is near to perfect, if there is one.
 
     Args:
         graph: the float network, which takes scaled inputs.
@@ -54,7 +55,9 @@ def polynomial_network(
     fits = Fits(graph, x)
     searches = [partial(fits.of, None, tolerance) for tolerance in TOLERANCES]
     if sum(map(is_replaced, graph.nodes)) == 1:
-        searches = [partial(fits.of, degree) for degree in DEGREES[:-1]]
+        low = fits.of(None, TOLERANCES[0])
+        is_enough = low.under_strain >= 1.0 - TOLERANCES[0]
+        searches = [partial(fits.of, d) for d in DEGREES[:-1] if not is_enough or d <= low.layers[0].degree]
     for search in (*searches, partial(fits.of, DEGREES[-1])):
         begin = time.monotonic()
         approximation, fitted = search(), time.monotonic()
