@@ -21,5 +21,7 @@ PUBLISHED: Mapping[str, Published] = MappingProxyType(
         "T31": Published("foveation", "detects by symmetry under scale and translation", "T 2.3"),
         "T32": Published("random resizing", "some success", "T 2.3"),
         "T33": Published("adversarial training", "robust, at a cost of clean accuracy", "T 2.3"),
+        "T46": Published("plasticity", "training against an attack costs a deeper network less (Table 5.1)", "T 5"),
+        "T47": Published("plasticity by epochs", "the deeper network lies above the shallower one (Figure 5.2)", "T 5"),
     }
 )
