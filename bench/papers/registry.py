@@ -5,9 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from bench.papers import linear, plasticity, thesis
+from bench.papers import capacity, compressed, linear, plasticity, thesis
 from bench.papers.experiment import Experiment
 
 EXPERIMENTS: Mapping[str, Experiment] = MappingProxyType(
-    {**thesis.EXPERIMENTS, **plasticity.EXPERIMENTS, **linear.EXPERIMENTS}
+    {
+        **thesis.EXPERIMENTS,
+        **compressed.EXPERIMENTS,
+        **capacity.EXPERIMENTS,
+        **plasticity.EXPERIMENTS,
+        **linear.EXPERIMENTS,
+    }
 )
