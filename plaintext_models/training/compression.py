@@ -106,7 +106,7 @@ def prune(module: nn.Module, saliency: Mapping[str, Tensor], removed: float) -> 
     gone[every.argsort(stable=True)[: round(removed * len(every))]] = True
     for layer, part in zip(layers(module).values(), gone.split([v.numel() for v in saliency.values()]), strict=True):
         parametrize.register_parametrization(layer, "weight", Masked(~part.reshape(layer.weight.shape)))
-    return module
+    return module.train(module.training)  # what was added, too
 
 
 def quantise(module: nn.Module, bits: int) -> nn.Module:
@@ -121,4 +121,4 @@ def quantise(module: nn.Module, bits: int) -> nn.Module:
     """
     for layer in layers(module).values():
         parametrize.register_parametrization(layer, "weight", Rounded(bits))
-    return module
+    return module.train(module.training)

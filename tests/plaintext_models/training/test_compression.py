@@ -100,6 +100,7 @@ def test_training_leaves_them_so(how):
         prune(module, magnitude(module, images, labels, torch.Generator()), 0.5)
     else:
         quantise(module, 2)
+    assert not any(part.training for part in module.modules())
     before = copy.deepcopy(module)
     minimise(module, images, labels, epochs=2, batch_size=8, learning_rate=0.05, seed=0, progress=False)
     assert not torch.equal(weights(module), weights(before))
