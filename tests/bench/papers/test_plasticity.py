@@ -13,6 +13,7 @@ from bench.papers.experiment import Run
 from bench.papers.phases import Budget, Clean, Hardened, Network, fooled, right, searched
 from bench.papers.plasticity import Epochs, TwoPhases
 from bench.papers.store import loaded, making
+from plaintext_models.determinism import deterministic
 from plaintext_models.evaluation.card import Effort
 from plaintext_models.evaluation.judge import Share
 
@@ -31,6 +32,18 @@ def run(tmp_path_factory):
     """A run that keeps its trainings for all tests."""
     given = making(DIGITS, 0, keep=tmp_path_factory.mktemp("keep"), report=silent)
     return Run(given.seed, given.dataset, given.trained, given.report, 20, LITTLE)
+
+
+@pytest.fixture(autouse=True)
+def fewer(monkeypatch):
+    """Fewer points of every curve, and fewer epochs of random labels."""
+    monkeypatch.setattr(compressed, "REMOVED", (0.0, 0.9))
+    monkeypatch.setattr(compressed, "BITS", (2.0, 8.0))
+    monkeypatch.setattr(compressed, "WIDTHS", (0.5, 1.0))
+    monkeypatch.setattr(capacity, "DEPTHS", (1, 2))
+    monkeypatch.setattr(capacity, "EPOCHS", 10)
+    with deterministic(0):  # as all runs are
+        yield
 
 
 def names(experiment):
@@ -91,10 +104,10 @@ def test_the_table_has_all_its_columns_and_epochs_are_joined(run):
 @pytest.mark.parametrize(
     ("subject", "line", "xs"),
     [
-        (Pruned(SHALLOW, "curvature", dataset="digits"), "removed", compressed.REMOVED),
-        (Pruned(SHALLOW, "at random", True, "digits"), "removed", compressed.REMOVED),
-        (Quantised(SHALLOW, dataset="digits"), "bits", compressed.BITS),
-        (Narrower(SHALLOW, True, "digits"), "width", compressed.WIDTHS),
+        (Pruned(SHALLOW, "curvature", dataset="digits"), "removed", (0, 0.9)),
+        (Pruned(SHALLOW, "at random", True, "digits"), "removed", (0, 0.9)),
+        (Quantised(SHALLOW, dataset="digits"), "bits", (2, 8)),
+        (Narrower(SHALLOW, True, "digits"), "width", (0.5, 1)),
     ],
 )
 def test_compressed_networks_are_judged_at_every_size(run, subject, line, xs):
@@ -130,4 +143,4 @@ def test_capacity_is_of_labels_that_mean_nothing(run):
 
 def test_every_depth_is_measured(run):
     found = Depths(2, 8, replace(BUDGET, clean=1, adversarial=1), "digits").measure(run).figures
-    assert set(found) == names(capacity.EXPERIMENTS["T45"])
+    assert set(found) == {name for name in names(capacity.EXPERIMENTS["T45"]) if not name.endswith(" 3")}
