@@ -178,7 +178,7 @@ _LOWERED = tuple(
 #: By the identifiers of `bench.tables.thesis.PUBLISHED`.
 EXPERIMENTS: Mapping[str, Experiment] = MappingProxyType(
     {
-        "T45": Experiment(_depths, _DEPTHS, _DEEPER, full=Scale(5, 1000), smaller=SMALLER),
-        "T48": Experiment(_lowered, (Column(CAPACITY),), _LOWERED, full=Scale(5, 1000), smaller=SMALLER),
+        "T45": Experiment(_depths, _DEPTHS, _DEEPER, full=Scale(5, 1000), smaller=SMALLER, hours=320),
+        "T48": Experiment(_lowered, (Column(CAPACITY),), _LOWERED, full=Scale(5, 1000), smaller=SMALLER, hours=20),
     }
 )

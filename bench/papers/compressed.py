@@ -233,6 +233,7 @@ EXPERIMENTS: Mapping[str, Experiment] = MappingProxyType(
             ),
             full=Scale(5, 500),
             smaller=SMALLER,
+            hours=18,
         )
     }
 )
