@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from bench.papers import capacity, compressed, linear, plasticity, thesis
+from bench.papers import capacity, compressed, linear, plasticity, relations, thesis
 from bench.papers.experiment import Experiment
 
 EXPERIMENTS: Mapping[str, Experiment] = MappingProxyType(
     {
         **thesis.EXPERIMENTS,
+        **relations.EXPERIMENTS,
         **compressed.EXPERIMENTS,
         **capacity.EXPERIMENTS,
         **plasticity.EXPERIMENTS,

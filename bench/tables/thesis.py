@@ -21,6 +21,11 @@ PUBLISHED: Mapping[str, Published] = MappingProxyType(
         "T31": Published("foveation", "detects by symmetry under scale and translation", "T 2.3"),
         "T32": Published("random resizing", "some success", "T 2.3"),
         "T33": Published("adversarial training", "robust, at a cost of clean accuracy", "T 2.3"),
+        "T41": Published(
+            "robust features for questions",
+            "a MAC network on them answers as well with denoising, worse without, and is vulnerable (Table 4.1)",
+            "T 4",
+        ),
         "T44": Published(
             "compression",
             "without loss, 30 % of the weights go by curvature and nine tenths by magnitude with retraining; deeper "
