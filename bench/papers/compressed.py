@@ -22,8 +22,8 @@ from plaintext_models.training.compression import Saliency, chance, curvature, m
 from plaintext_models.training.loop import Batch, LossHook, cross_entropy, minimise
 
 FULL = Budget(58_000, 2000, 12, 0, 0, 40, 128, 1e-3)
-QUICK = Budget(3000, 300, 12, 0, 0, 20, 64, 3e-3)
-SMALLER = "a quarter of the filters, 3,000 training images, an attack of 20 steps"
+QUICK = Budget(2000, 300, 12, 0, 0, 10, 64, 3e-3)
+SMALLER = "a quarter of the filters, 2,000 training images, an attack of 10 steps"
 RETRAINED = 4  # one epoch of retraining for so many of training
 JUDGED = 20  # test images for each that is attacked, whose accuracy is that without an attack
 LOOKED_AT = 256  # training images that a curvature is the mean of
@@ -231,6 +231,7 @@ EXPERIMENTS: Mapping[str, Experiment] = MappingProxyType(
                 Order("wider, magnitude", "deeper, magnitude", "removed 0.8"),
                 Order("narrower, distilled", "narrower, alone", "width 0.25"),
             ),
+            quick=Scale(2, 100),
             full=Scale(5, 500),
             smaller=SMALLER,
             hours=18,

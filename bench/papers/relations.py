@@ -213,6 +213,7 @@ EXPERIMENTS: Mapping[str, Experiment] = MappingProxyType(
                 Order("standard", "adversarial, denoising", ANSWERS),
                 Order("adversarial, denoising", "adversarial", ANSWERS),
             ),
+            quick=Scale(2, 100),
             full=Scale(5, 500),
             smaller=SMALLER,
             hours=4,
