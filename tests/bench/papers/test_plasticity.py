@@ -42,6 +42,8 @@ def fewer(monkeypatch):
     monkeypatch.setattr(compressed, "WIDTHS", (0.5, 1.0))
     monkeypatch.setattr(capacity, "DEPTHS", (1, 2))
     monkeypatch.setattr(capacity, "EPOCHS", 10)
+    for module in (capacity, compressed):
+        monkeypatch.setitem(module.RADII, "digits", 0.1)
     with deterministic(0):  # as all runs are
         yield
 
