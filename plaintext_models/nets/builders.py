@@ -6,7 +6,7 @@ from typing import Any
 
 from torch import nn
 
-from plaintext_models.nets.cnn import cnn, pooled_cnn, table_cnn
+from plaintext_models.nets.cnn import cnn, pooled_cnn, stacked_cnn, table_cnn
 from plaintext_models.nets.mlp import mlp, table_mlp
 from plaintext_models.nets.resnet import resnet
 
@@ -15,6 +15,7 @@ BUILDERS: Mapping[str, Callable[..., nn.Module]] = MappingProxyType(
         "mlp": mlp,
         "cnn": cnn,
         "pooled_cnn": pooled_cnn,
+        "stacked_cnn": stacked_cnn,
         "resnet": resnet,
         "table_mlp": table_mlp,
         "table_cnn": table_cnn,
