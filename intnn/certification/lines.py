@@ -1,7 +1,7 @@
 """Lines below and above what is not linear, valid at the integers of an interval and at no other numbers.
 
 A line of a function f on an interval is given by three integers: q f(z) >= p z + b for every integer z of it, or <= for
-the line above. So nothing is rounded, and the line of a table may be steeper than one that also held between its points.
+the line above. So nothing is rounded, and a table's line may be steeper than one that also held between its points.
 """
 
 from typing import NamedTuple
@@ -86,7 +86,7 @@ def _of_table(lut: Lut, low: IntArray, high: IntArray) -> tuple[Lines, Lines]:
 
 
 def _of_parabola(coefficients: tuple[int, ...], low: Array, high: Array) -> tuple[Lines, Lines]:
-    """c z^2 + d z + e = (c (low + high) + d) z + e + c (z^2 - (low + high) z), whose last term has these extremes."""
+    """The function c z^2 + d z + e = (c (low + high) + d) z + e + c (z^2 - (low + high) z), by its last term's extremes."""
     e, d, c = coefficients
     kind = object if _magnitude(low, high) ** 2 * (abs(c) + 1) + abs(d) + abs(e) >= EXACT >> 2 else np.int64
     low, high = exactly(low, kind), exactly(high, kind)

@@ -18,8 +18,8 @@ def margins(network: IntNetwork, box: Box, labels: IntArray, by_lines: bool) -> 
     Differences of logits are linear functions of the network's outputs. They are taken back layer by layer. By
     intervals they stop at the last layers that are not linear, whose outputs range over their boxes: the linear layers
     behind these are folded into one. By lines they go on to the input: in the place of what is not linear stand the
-    lines that are worst for the sign of each coefficient (Zhang et al., arXiv:1811.00866; Singh et al., POPL 2019), with
-    the boxes of intervals (as in arXiv:1906.06316). There coefficients have 12 bits behind the point; how they are
+    lines that are worst for the sign of each coefficient (Zhang et al., arXiv:1811.00866; Singh et al., POPL 2019),
+    with the boxes of intervals (as in arXiv:1906.06316). There coefficients have 12 bits behind the point; how they are
     rounded does not matter, since what remains is bounded over the unit's interval and rounded down.
 
     Args:

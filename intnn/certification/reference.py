@@ -94,10 +94,7 @@ def _line(
 
 def _hull(values: dict[int, int], at: Fraction) -> Fraction:
     """The lower convex hull of points, at a place between them: the lowest chord over it."""
-    if at.denominator == 1:
-        chords = [Fraction(values[int(at)])]
-    else:
-        chords = []
+    chords = [Fraction(values[int(at)])] if at.denominator == 1 else []
     chords += [((b - at) * values[a] + (at - a) * values[b]) / (b - a) for a in values for b in values if a < at < b]
     return min(chords)
 

@@ -8,7 +8,6 @@ grows, and the weight of the clean loss falls, as the training goes on.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
@@ -16,47 +15,16 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from plaintext_models.attacks.core.numbers import number
 from plaintext_models.nets.layers import Square, SumPool2d
 from plaintext_models.training.loop import Batch, LossHook
 from plaintext_models.training.qat.bounded import BoundedConv2d, BoundedLinear
 from plaintext_models.training.qat.quantiser import InputQuantiser
 from plaintext_models.training.qat.table import TableActivation
 from plaintext_models.training.qat.table_network import TableNetwork
+from plaintext_models.training.schedule import Schedule
 
 Box = tuple[Tensor, Tensor]  # the least and the greatest value of every element
 Bounds = Callable[[Any, Tensor, Tensor], Box]
-
-
-@dataclass(frozen=True)
-class Schedule:
-    """How a training for proofs goes on; shares are of all its steps, from 0 to 1.
-
-    Attributes:
-        radius: The radius of the Linf ball in the end, from 0.
-        warm: In this share from the start there is no ball.
-        ramp: In the share that follows, the radius grows to its end.
-        clean: The weight of the clean loss in the end, which falls to it from 1 as the radius grows.
-
-    Raises:
-        ValueError: A number is out of range.
-    """
-
-    radius: float
-    warm: float = 0.05
-    ramp: float = 0.5
-    clean: float = 0.3
-
-    def __post_init__(self) -> None:
-        number(self.radius, "radius", least=0)
-        number(self.warm, "warm", least=0, most=1)
-        number(self.ramp, "ramp", least=0, most=1 - self.warm)
-        number(self.clean, "clean", least=0, most=1)
-
-    def at(self, share: float) -> tuple[float, float]:
-        """Radius and weight of the clean loss when a share of the steps has been taken."""
-        grown = min(1.0, max(0.0, share - self.warm) / self.ramp) if self.ramp else float(share >= self.warm)
-        return self.radius * grown, 1 - (1 - self.clean) * grown
 
 
 def certified(module: nn.Module, schedule: Schedule) -> LossHook:
