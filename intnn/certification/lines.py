@@ -86,7 +86,7 @@ def _of_table(lut: Lut, low: IntArray, high: IntArray) -> tuple[Lines, Lines]:
 
 
 def _of_parabola(coefficients: tuple[int, ...], low: Array, high: Array) -> tuple[Lines, Lines]:
-    """The function c z^2 + d z + e = (c (low + high) + d) z + e + c (z^2 - (low + high) z), by its last term's extremes."""
+    """The polynomial (c (low + high) + d) z + e + c (z^2 - (low + high) z), whose last term has these extremes."""
     e, d, c = coefficients
     kind = object if _magnitude(low, high) ** 2 * (abs(c) + 1) + abs(d) + abs(e) >= EXACT >> 2 else np.int64
     low, high = exactly(low, kind), exactly(high, kind)
