@@ -80,10 +80,10 @@ def _line(
         offset = _hull(values, middle) - slope * middle
         return (-slope, -offset) if above else (slope, offset)
     if isinstance(node, IntPolynomial) and node.degree <= 2:
-        slope = Fraction(node.coefficients[1] + (low + high) * (node.coefficients[2] if node.degree == 2 else 0))
-        middle = (low + high) // 2  # a parabola is extreme at its ends or beside its middle
-        rests = [_polynomial(node, z) - slope * z for z in {low, middle, min(middle + 1, high), high}]
-        return slope, max(rests) if above else min(rests)
+        steepness = node.coefficients[1] + (low + high) * (node.coefficients[2] if node.degree == 2 else 0)
+        centre = (low + high) // 2  # a parabola is extreme at its ends or beside its middle
+        rests = [_polynomial(node, z) - steepness * z for z in (low, centre, min(centre + 1, high), high)]
+        return Fraction(steepness), Fraction(max(rests) if above else min(rests))
     if isinstance(node, Requantise):
         factor, whole = int(node.multiplier[k // (prod(shape) // shape[0]) % len(node.multiplier)]), 1 << node.shift
         half = whole >> 1

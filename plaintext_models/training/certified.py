@@ -99,6 +99,7 @@ def require_bounded(module: nn.Module) -> None:
 def _parameters(layer: nn.Module) -> tuple[Tensor, Tensor]:
     if isinstance(layer, BoundedLinear | BoundedConv2d):
         return layer.integers()
+    assert isinstance(layer, nn.Linear | nn.Conv2d)
     bias = layer.weight.new_zeros(len(layer.weight)) if layer.bias is None else layer.bias
     return layer.weight, bias
 

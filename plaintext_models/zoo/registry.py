@@ -140,7 +140,7 @@ RECIPES: Mapping[str, Recipe] = MappingProxyType(
             "What is proved of integers, on the embedded images.",
             "digits",
             "mlp",
-            {"hidden": (64,), "input_bits": 3},
+            {"hidden": (64,), "input_bits": 2},
             epochs=60,
             learning_rate=5e-3,
             batch_size=64,

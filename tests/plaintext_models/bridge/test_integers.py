@@ -38,7 +38,7 @@ def test_a_trained_network_keeps_its_answers(digits, bits, top):
 
 
 def test_what_stands_in_front_is_a_part_of_the_twin(digits):
-    module = nn.Sequential(SumPool2d(2), nn.Flatten(), nn.Linear(16, 10)).eval()
+    module = nn.Sequential(SumPool2d(2), nn.Flatten(), nn.Linear(16, 10)).eval()  # a linear classifier
     images = torch.from_numpy(digits.train_images)
     network = integer_twin(module, images, SIZES)
     assert network.input_shape == (1, 8, 8)
