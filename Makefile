@@ -53,6 +53,9 @@ robustness: $(VENV)/attacks.stamp  ## the card of a model: many attacks, one ref
 secrecy: $(VENV)/attacks.stamp  ## what hiding a network stops: attacks through its decrypted answers, and others
 	$(BIN)/python -m bench secrecy --json results/secrecy.json $(ARGS)
 
+meeting: $(VENV)/meeting.stamp  ## robustness of integers against encrypted time (ARGS="--full --data DIR" for MNIST)
+	$(BIN)/python -m bench meeting --json results/meeting.json --plot results/meeting.svg $(ARGS)
+
 own: $(VENV)/own.stamp  ## a model of your own, encrypted: what it keeps and costs (ARGS="--model FILE.onnx --samples X.npy")
 	$(BIN)/python -m bench own --json results/own.json --plot-dir results/own $(ARGS)
 

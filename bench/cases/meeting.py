@@ -24,6 +24,7 @@ from intnn.certification.certify import Method
 from intnn.values.arrays import IntArray
 from plaintext_models.attacks.core.ball import Ball
 from plaintext_models.attacks.core.derived import derived, in_front
+from plaintext_models.attacks.core.norms import ROUNDING, SLACK
 from plaintext_models.attacks.core.target import Target
 from plaintext_models.bridge.integers import integer_twin
 from plaintext_models.bridge.twin import integer_target
@@ -106,6 +107,8 @@ def measure(job: MeetingJob, report: Reporter) -> Iterator[MeetingRow]:
         card = attacked(job, network, nn.Sequential(front, module).eval(), dataset)
         price = he.estimate(network, samples.double().numpy(), threads=THREADS)
         proved = {} if meeting.noisy else proofs(network, images.numpy(), dataset.test_labels, field.radius)
+        require_unbroken(card, proved)
+        counts = {method: int(certified.sum()) for method, certified in proved.items()}
         yield MeetingRow(
             defence=job.defence,
             dataset=job.dataset,
@@ -116,8 +119,9 @@ def measure(job: MeetingJob, report: Reporter) -> Iterator[MeetingRow]:
             clean=card.clean.count,
             robust=card.verdict.count,
             test_images=len(dataset.test_labels),
-            certified=proved.get("lines"),
-            certified_by_intervals=proved.get("intervals"),
+            proved=int(proved["lines"][: job.images].sum()) if proved else None,
+            certified=counts.get("lines"),
+            certified_by_intervals=counts.get("intervals"),
             units=price.units,
             encrypted_ms=None if price.seconds is None else 1000 * price.seconds,
             parameters=str(price.parameters) if price.fits else "; ".join(price.reasons),
@@ -156,14 +160,28 @@ def attacked(job: MeetingJob, network: IntNetwork, module: nn.Module, dataset: D
         )
 
 
-def proofs(network: IntNetwork, images: NDArray[np.float32], labels: IntArray, radius: float) -> dict[str, int]:
-    """How many images have their label proved within a radius, by each method.
+def proofs(
+    network: IntNetwork, images: NDArray[np.float32], labels: IntArray, radius: float
+) -> dict[str, NDArray[np.bool_]]:
+    """Which images [n] have their label proved, by each method, within all that the referee lets attacks give back.
 
     Means of pixels move no further than the pixels do: a ball of what the client has averaged holds the averages of all
     images of a ball.
     """
-    ball = real_ball(network, images, radius)
-    return {method: int(certify(network, ball, labels, method).certified.sum()) for method in get_args(Method)}
+    ball = real_ball(network, images, radius * (1 + SLACK) + ROUNDING)
+    return {method: certify(network, ball, labels, method).certified for method in get_args(Method)}
+
+
+def require_unbroken(card: Card, proved: dict[str, NDArray[np.bool_]]) -> None:
+    """Refuse proofs that an attack has refuted, which would be an error of either.
+
+    Raises:
+        RuntimeError: There is one.
+    """
+    broken = torch.stack([entry.broken for entry in card.entries if entry.radius == card.radius]).any(0).numpy()
+    for method, certified in proved.items():
+        if refuted := int((certified[: len(broken)] & broken).sum()):
+            raise RuntimeError(f"proofs by {method} must hold against every attack, got {refuted} that were refuted")
 
 
 def _behind(target: Target, front: nn.Module, images: Tensor) -> Tensor:

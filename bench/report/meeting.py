@@ -27,9 +27,10 @@ class MeetingRow:
         float_accuracy: The share of all test images that the float network has right, from 0 to 1.
         clean: How many of the attacked images the integers have right without an attack.
         robust: How many of them stay right in the worst case of the card.
+        proved: For how many of them it is proved that no image of the ball has another answer; None where answers are
+            random.
         test_images: How many test images there are.
-        certified: For how many of them it is proved that no image of the ball has another answer; None where answers
-            are random.
+        certified: For how many of those it is proved.
         certified_by_intervals: How many intervals alone prove.
         units: The cost of one encrypted evaluation, in SEAL's rotations; None where no parameters fit.
         encrypted_ms: Its time on one thread, milliseconds, by a rehearsal with random numbers.
@@ -46,6 +47,7 @@ class MeetingRow:
     float_accuracy: float
     clean: int
     robust: int
+    proved: int | None
     test_images: int
     certified: int | None
     certified_by_intervals: int | None
@@ -61,7 +63,7 @@ def show(console: Console, rows: Sequence[MeetingRow]) -> None:
     first = rows[0]
     table = Table(title=f"Integer twins on {first.dataset}, Linf {first.radius:g}, shares in %")
     table.add_column("defence")
-    for name in ("points", "float", "integers", "attacked [95 %]", "proved", "units", "ms"):
+    for name in ("points", "float", "integers", "attacked", "proved", "units", "ms"):
         table.add_column(name, justify="right")
     for row in rows:
         low, high = wilson(row.robust, row.images)
@@ -69,15 +71,15 @@ def show(console: Console, rows: Sequence[MeetingRow]) -> None:
             row.defence,
             str(row.points),
             f"{100 * row.float_accuracy:.1f}",
-            f"{100 * row.clean / row.images:.1f}",
-            f"{100 * row.robust / row.images:.1f} [{100 * low:.0f}, {100 * high:.0f}]",
-            "" if row.certified is None else f"{100 * row.certified / row.test_images:.1f}",
+            f"{100 * row.clean / row.images:.0f}",
+            f"{100 * row.robust / row.images:.0f} [{100 * low:.0f}, {100 * high:.0f}]",
+            "" if row.proved is None else f"{100 * row.proved / row.images:.0f}",
             "" if row.units is None else f"{row.units:.1f}",
             "" if row.encrypted_ms is None else f"{row.encrypted_ms:.0f}",
         )
     console.print(table)
     console.print(
-        f"attacked: worst case of the card on {first.images} images; proved: of {first.test_images} images; "
+        f"float: all {first.test_images} test images; else {first.images}; attacked: worst case of the card, 95 %; "
         "ms: one thread"
     )
 
@@ -97,8 +99,8 @@ def draw(path: Path, rows: Sequence[MeetingRow]) -> None:
         colour, told = f"C{names.index(row.defence)}", row.defence in axes.get_legend_handles_labels()[1]
         label = None if told else row.defence
         axes.errorbar([x], [attacked], [[attacked - low], [high - attacked]], fmt="o", color=colour, label=label)
-        if row.certified is not None:
-            axes.plot([x], [100 * row.certified / row.test_images], "_", color=colour, markersize=14)
+        if row.proved is not None:
+            axes.plot([x], [100 * row.proved / row.images], "_", color=colour, markersize=14)
     axes.set(
         xscale="log",
         xlabel="ms of one encrypted evaluation, one thread",

@@ -1,7 +1,7 @@
 """The meeting point, with networks that are trained for a moment."""
 
 from dataclasses import replace
-from types import MappingProxyType
+from types import MappingProxyType, SimpleNamespace
 
 import numpy as np
 import pytest
@@ -43,15 +43,16 @@ def invoke(*arguments):
 
 def test_rows_table_and_picture(tmp_path, field):
     pytest.importorskip("matplotlib")
-    some = "--defence", "noise at the client", "--defence", "certified", "--points", 57, "--images", 8
+    some = "--defence", "noise at the client", "--defence", "certified", "--points", 57, "--images", 4
     result = invoke(*some, "--json", tmp_path / "r.json", "--plot", tmp_path / "r.svg")
     assert result.exit_code == 0, result.output
     random, certified = (envelope.row for envelope in read(tmp_path / "r.json"))
     assert (random["defence"], certified["defence"]) == ("noise at the client", "certified")
     assert random["certified"] is None
     assert certified["certified_by_intervals"] <= certified["certified"] <= certified["test_images"] == 360
+    assert certified["proved"] <= certified["robust"]
     for row in (random, certified):
-        assert row["robust"] <= row["clean"] <= row["images"] == 8
+        assert row["robust"] <= row["clean"] <= row["images"] == 4
         assert row["units"] > 1
         assert row["encrypted_ms"] > 0
     for word in ("certified", "proved", "units", "noise at the client"):
@@ -60,7 +61,6 @@ def test_rows_table_and_picture(tmp_path, field):
 
 
 def test_what_is_proved_no_attack_breaks(field, digits):
-    """On every image that the card looked at: certified is never above attacked."""
     module = MEETINGS["certified"].build(field, digits, 0)
     network = integer_twin(module, torch.from_numpy(digits.train_images), field.sizes)
     proved = meeting.proofs(network, digits.test_images, digits.test_labels, 0.02)
@@ -69,7 +69,17 @@ def test_what_is_proved_no_attack_breaks(field, digits):
     for _ in range(20):
         moved = digits.test_images.astype(np.float64) + 0.02 * rng.choice([-1, 1], digits.test_images.shape)
         right &= network.predict(network.quantise_input(moved.clip(0, 1))) == digits.test_labels
-    assert 0 < proved["intervals"] <= proved["lines"] <= right.sum()
+    assert proved["intervals"].sum() > 0
+    assert not (proved["intervals"] & ~proved["lines"]).any()
+    assert not (proved["lines"] & ~right).any()
+
+
+def test_a_proof_that_was_refuted_is_an_error():
+    entries = [SimpleNamespace(radius=radius, broken=torch.tensor([True, False])) for radius in (0.1, 0.2)]
+    card = SimpleNamespace(radius=0.1, entries=entries)
+    meeting.require_unbroken(card, {"lines": np.array([False, True, True])})
+    with pytest.raises(RuntimeError, match="proofs by lines must hold against every attack, got 1"):
+        meeting.require_unbroken(card, {"lines": np.array([True, True, True])})
 
 
 @pytest.mark.parametrize("name", MEETINGS)
