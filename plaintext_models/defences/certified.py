@@ -14,7 +14,7 @@ from torch import nn
 from plaintext_models.attacks.core.target import Target
 from plaintext_models.data.datasets import Dataset
 from plaintext_models.defences.defence import Defended
-from plaintext_models.training.schedule import Schedule
+from plaintext_models.proofs.schedule import Schedule
 from plaintext_models.zoo.make import Report, make
 from plaintext_models.zoo.recipe import Recipe
 

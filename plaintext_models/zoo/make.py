@@ -12,8 +12,8 @@ from plaintext_models.data.datasets import Dataset
 from plaintext_models.determinism import deterministic
 from plaintext_models.nets.builders import build
 from plaintext_models.nets.initialise import unit_variance
+from plaintext_models.proofs.certified import certified
 from plaintext_models.training.adversarial import attacked, mixed
-from plaintext_models.training.certified import certified
 from plaintext_models.training.loop import BatchHook, LossHook, augmented, cross_entropy, minimise
 from plaintext_models.zoo.recipe import Recipe
 

@@ -11,7 +11,7 @@ from typing import Any, Literal, get_args
 from intnn.values.arrays import integer
 from plaintext_models.attacks.core.ball import Ball
 from plaintext_models.data.augment import RandomAffine
-from plaintext_models.training.schedule import Schedule
+from plaintext_models.proofs.schedule import Schedule
 
 OPTIONS: Mapping[str, Any] = MappingProxyType({})
 

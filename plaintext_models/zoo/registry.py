@@ -5,7 +5,7 @@ from types import MappingProxyType
 
 from plaintext_models.attacks.core.ball import Ball
 from plaintext_models.data.augment import RandomAffine
-from plaintext_models.training.schedule import Schedule
+from plaintext_models.proofs.schedule import Schedule
 from plaintext_models.zoo.recipe import Hardening, Kind, Recipe
 
 DIGITS = RandomAffine(degrees=5, zoom=0.05, shear=0.05, shift=0.5)

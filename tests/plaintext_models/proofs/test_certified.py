@@ -15,9 +15,9 @@ from plaintext_models.nets.cnn import cnn, pooled_cnn, table_cnn
 from plaintext_models.nets.layers import SumPool2d
 from plaintext_models.nets.mlp import mlp, table_mlp
 from plaintext_models.nets.resnet import resnet
-from plaintext_models.training.certified import certified, worst_logits
+from plaintext_models.proofs.certified import certified, worst_logits
+from plaintext_models.proofs.schedule import Schedule
 from plaintext_models.training.loop import Batch, train
-from plaintext_models.training.schedule import Schedule
 
 SHAPE = (1, 10, 10)
 NETWORKS = {

@@ -16,12 +16,12 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from plaintext_models.nets.layers import Square, SumPool2d
+from plaintext_models.proofs.schedule import Schedule
 from plaintext_models.training.loop import Batch, LossHook
 from plaintext_models.training.qat.bounded import BoundedConv2d, BoundedLinear
 from plaintext_models.training.qat.quantiser import InputQuantiser
 from plaintext_models.training.qat.table import TableActivation
 from plaintext_models.training.qat.table_network import TableNetwork
-from plaintext_models.training.schedule import Schedule
 
 Box = tuple[Tensor, Tensor]  # the least and the greatest value of every element
 Bounds = Callable[[Any, Tensor, Tensor], Box]
