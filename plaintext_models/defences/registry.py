@@ -26,10 +26,10 @@ class Entry:
 
     Attributes:
         identifier: Its name in the list of the thesis on encrypted and robust learning: T23; of another form of it,
-            with what tells that apart: T30-low-pass.
+            with what tells that apart: T30-low-pass; a word for what the list lacks.
         name: What it is called.
         source: The paper that it comes from.
-        section: The section of the thesis that speaks of it.
+        section: The section of the thesis that speaks of it, or "none".
         module: Its file in this room.
         gradients: Whether the defence hides them.
         random: Whether its answers are random.
@@ -98,6 +98,9 @@ _ALL = (
     _ADVERSARIAL,
     _form(_ADVERSARIAL, "fgsm", "adversarial training, FGSM", source="Goodfellow et al., arXiv:1412.6572"),
     _form(_ADVERSARIAL, "mixed", "adversarial training, half PGD"),
+    Entry(
+        "certified", "training for proofs, by intervals", "Gowal et al., arXiv:1810.12715", "certified", section="none"
+    ),
 )
 
 #: Every defence by its identifier.

@@ -126,7 +126,7 @@ def test_it_is_cited(identifier):
     assert entry.identifier == identifier
     assert entry.section
     text = (Path(datasets.__file__).parents[1] / "defences" / f"{entry.module}.py").read_text(encoding="utf-8")
-    assert text.startswith(f'"""{identifier[:3]}, ')
+    assert text.startswith(f'"""{identifier.split("-")[0]}, ')
     assert entry.source.split("arXiv:")[1] in text
 
 
