@@ -51,6 +51,7 @@ ATTACKS: Mapping[str, Origin] = MappingProxyType(
         "deepfool": Origin(("S3",), "Moosavi-Dezfooli et al., arXiv:1511.04599", "S 2"),
         "ddn": Origin((), "Rony et al., arXiv:1811.09600"),
         "carlini-wagner": Origin(("T18",), "Carlini and Wagner, arXiv:1608.04644", "T 2"),
+        "growing-fgsm": Origin(("S1",), "Goodfellow et al., arXiv:1412.6572", "S 2"),
         "lbfgs": Origin(("T10", "M1"), "Szegedy et al., arXiv:1312.6199", "T 2, M 1"),
         "hop-skip-jump": Origin((), "Chen et al., arXiv:1904.02144"),
     }

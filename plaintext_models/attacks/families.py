@@ -29,6 +29,7 @@ from plaintext_models.attacks.core.ball import NORMS, Measure
 from plaintext_models.attacks.nearest.carlini_wagner import carlini_wagner
 from plaintext_models.attacks.nearest.ddn import ddn
 from plaintext_models.attacks.nearest.deepfool import deepfool
+from plaintext_models.attacks.nearest.growing import growing_fgsm
 from plaintext_models.attacks.nearest.hop_skip_jump import hop_skip_jump
 from plaintext_models.attacks.nearest.lbfgs import lbfgs
 from plaintext_models.attacks.population.universal import one_for_all
@@ -82,6 +83,7 @@ NEAREST: Mapping[str, Member[Nearest]] = MappingProxyType(
         "ddn": Member[Nearest](ddn, ("l2",)),
         "carlini-wagner": Member[Nearest](carlini_wagner, ("l0", "l2", "linf")),
         "lbfgs": Member[Nearest](lbfgs, ("l2",)),
+        "growing-fgsm": Member[Nearest](growing_fgsm, ("l2", "linf")),
         "hop-skip-jump": Member[Nearest](hop_skip_jump, ("l2", "linf"), gradients=False),
     }
 )

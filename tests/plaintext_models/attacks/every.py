@@ -23,6 +23,7 @@ CHEAP: dict[str, dict[str, Any]] = {
     "deepfool": {"steps": 15},
     "ddn": {"steps": 15},
     "carlini-wagner": {"rounds": 3, "steps": 12},
+    "growing-fgsm": {"steps": 12, "halvings": 4},
     "lbfgs": {"searches": 2, "steps": 6},
     "hop-skip-jump": {"steps": 3, "draws": 40},
 }
