@@ -7,9 +7,10 @@ reaches the goal, however far that is. Both return an `AttackResult`, both leave
 as it is, and both give back the clean image where they fail. `core.attack` has the two signatures as types.
 
 What is not an attack of its own but made of one belongs to neither family: `transferred` and `Substitute.attack` try on
-one model what an attack of either family finds on another; `Upset.attack` and `UniversalResult.apply` use a
-perturbation that was made on other images; `evolved` and `ascended` make images of nothing; `discriminate` asks which
-images a model was trained on.
+one model what an attack of either family finds on another, and `without_data` what it finds on one that was trained on
+what it takes for the victim's training images; `clipped_after` attacks as if images knew no bounds; `Upset.attack` and
+`UniversalResult.apply` use a perturbation that was made on other images; `evolved` and `ascended` make images of
+nothing; `discriminate` asks which images a model was trained on.
 """
 
 from __future__ import annotations
