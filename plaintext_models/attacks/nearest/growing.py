@@ -55,7 +55,7 @@ def growing_fgsm(
     integer(steps, "steps", 1)
     integer(halvings, "halvings", 0)
     target.require_gradients()
-    search, limits = Search(target, images, goal, draws=draws), target.limits(images)
+    search, limits = Search(target, images, goal, box_around(target), draws=draws), target.limits(images)
     part = reach(limits, images, norm) / steps
     slope, rows = torch.zeros_like(images), search.rows
     if len(rows):
@@ -86,7 +86,7 @@ def growing_fgsm(
         low, high = torch.where(over, low, middle), torch.where(over, middle, high)
         search.queries[fallen] += draws
     search.found[fallen] = after(fallen, high)
-    return search.conclude(box_around(target))
+    return search.conclude()
 
 
 def _loss(logits: Tensor, goal: Goal) -> Tensor:

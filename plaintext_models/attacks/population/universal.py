@@ -184,14 +184,15 @@ def one_for_all(target: Target, images: Tensor, goal: Goal, ball: Ball, *, seed:
     """
     made = universal(target, images, goal, Ball(ball.norm, ball.largest), seed=seed).perturbation
     share = ball.radii(images) / ball.largest if ball.largest else torch.ones(len(images), device=images.device)
-    return _added(target, images, goal, spread(share.to(images.dtype), images) * made)
+    return _added(target, images, goal, spread(share.to(images.dtype), images) * made, ball)
 
 
-def _added(target: Target, images: Tensor, goal: Goal, moves: Tensor) -> AttackResult:
+def _added(target: Target, images: Tensor, goal: Goal, moves: Tensor, ball: Ball | None = None) -> AttackResult:
     """What comes of adding moves, [*shape] or [batch, *shape], to the images that have to be attacked."""
     active, queries, iterations = start(target, images, goal)
     moved = (images + moves.to(images)).clamp(*target.limits(images))
-    return conclude(target, images, torch.where(spread(active, images), moved, images), goal, queries, iterations)
+    found = torch.where(spread(active, images), moved, images)
+    return conclude(target, images, found, goal, queries, iterations, ball)
 
 
 def _gain(logits: Tensor, goal: Goal, enough: float) -> Tensor:
