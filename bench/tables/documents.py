@@ -40,6 +40,7 @@ ATTACKS: Mapping[str, Origin] = MappingProxyType(
         "pgd": Origin(("T15", "M15"), "Madry et al., arXiv:1706.06083", "T 2, M 2"),
         "apgd": Origin((), "Croce and Hein, arXiv:2003.01690"),
         "apgd-targeted": Origin((), "Croce and Hein, arXiv:2003.01690"),
+        "adaptive": Origin((), "Liu et al., arXiv:2203.05154"),
         "ilcm": Origin(("T14", "S5", "M14"), "Kurakin et al., arXiv:1607.02533", "T 2, S 2, M 2"),
         "one-step-least-likely": Origin(("S4",), "Kurakin et al., arXiv:1611.01236", "S 2"),
         "universal": Origin(("C6",), "Moosavi-Dezfooli et al., arXiv:1610.08401", "C"),

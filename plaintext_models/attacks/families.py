@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Generic, TypeVar
 
+from plaintext_models.attacks.ball.adaptive import adaptive
 from plaintext_models.attacks.ball.auto import apgd, apgd_targeted
 from plaintext_models.attacks.ball.least_likely import ilcm, one_step_least_likely
 from plaintext_models.attacks.ball.noise import random_noise
@@ -67,6 +68,7 @@ WITHIN: Mapping[str, Member[Within]] = MappingProxyType(
         "pgd": Member[Within](pgd, NORMS),
         "apgd": Member[Within](apgd, NORMS),
         "apgd-targeted": Member[Within](apgd_targeted, NORMS, targets=False),
+        "adaptive": Member[Within](adaptive, NORMS),
         "ilcm": Member[Within](ilcm, NORMS, targets=False),
         "one-step-least-likely": Member[Within](one_step_least_likely, NORMS, targets=False),
         "universal": Member[Within](one_for_all, NORMS),

@@ -15,6 +15,7 @@ RADII: dict[Measure, float] = {"l0": 6, "l1": 4.0, "l2": 1.2, "linf": 0.2}
 CHEAP: dict[str, dict[str, Any]] = {
     "pgd": {"steps": 6},
     "apgd": {"steps": 8},
+    "adaptive": {"forwards": 40, "steps": 4},
     "apgd-targeted": {"steps": 5, "classes": 3},
     "few-pixel": {"population": 12, "generations": 4},
     "local-search": {"chosen": 2},
