@@ -7,8 +7,27 @@ from typing import Any
 from torch import nn
 
 from plaintext_models.nets.cnn import cnn, pooled_cnn, table_cnn
+from plaintext_models.nets.logistic import Logistic
+from plaintext_models.nets.maxout import maxout
 from plaintext_models.nets.mlp import mlp, table_mlp
+from plaintext_models.nets.rbf import Rbf
+from plaintext_models.nets.recurrent import LSTM
 from plaintext_models.nets.resnet import resnet
+from plaintext_models.stochastic.weights import randomise
+
+
+def randomised(base: Callable[..., nn.Module]) -> Callable[..., nn.Module]:
+    """An architecture whose weights are drawn; beside what `base` takes, it takes `weights`: what `randomise` takes."""
+
+    def built(
+        input_shape: tuple[int, int, int], classes: int, *, weights: Mapping[str, Any], **options: Any
+    ) -> nn.Module:
+        module = base(input_shape, classes, **options)
+        randomise(module, **weights)
+        return module
+
+    return built
+
 
 BUILDERS: Mapping[str, Callable[..., nn.Module]] = MappingProxyType(
     {
@@ -16,6 +35,13 @@ BUILDERS: Mapping[str, Callable[..., nn.Module]] = MappingProxyType(
         "cnn": cnn,
         "pooled_cnn": pooled_cnn,
         "resnet": resnet,
+        "maxout": maxout,
+        "rbf": Rbf,
+        "logistic": Logistic,
+        "lstm": LSTM,
+        "random_mlp": randomised(mlp),
+        "random_lstm": randomised(LSTM),
+        "random_resnet": randomised(resnet),
         "table_mlp": table_mlp,
         "table_cnn": table_cnn,
     }
