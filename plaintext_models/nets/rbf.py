@@ -17,8 +17,8 @@ FLOOR = 1e-6  # of a probability, whose logarithm must be finite
 class Rbf(nn.Module):
     """For each class the likelihood exp((x - mu)^T beta (x - mu)), beta negative semidefinite.
 
-    Goodfellow et al., arXiv:1412.6572, section 7. Beta is minus the square of `rank` learnt directions, diagonal and low rank together: -diag(s^2) - V^T V. Each class
-    has a probability of its own, and they need not sum to 1: `logits` are their log-odds, whose sigmoid they are.
+    Goodfellow et al., arXiv:1412.6572, section 7. Beta is -diag(s^2) - V^T V, a diagonal and a low rank, both learnt.
+    Every class has a probability of its own, and they need not sum to 1: the outputs are log-odds.
 
     Args:
         input_shape: The shape of one input.

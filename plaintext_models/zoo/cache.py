@@ -26,7 +26,7 @@ from plaintext_models.zoo.make import Report, make, untrained
 from plaintext_models.zoo.recipe import Recipe
 
 #: Folders and files whose source decides what a training gives.
-ROOMS = ("data", "nets", "training", "attacks", "determinism.py", "zoo/recipe.py", "zoo/make.py")
+ROOMS = ("data", "nets", "stochastic", "training", "attacks", "determinism.py", "zoo/recipe.py", "zoo/make.py")
 VALUES = ("values",)  # of intnn: domains and rounding, which layers of integers train with
 
 
