@@ -49,6 +49,6 @@ def measure(job: ModelsJob, _: Reporter) -> tuple[ModelRow, ...]:
             for name in (*WITHIN, *NEAREST)
         )
     return tuple(
-        ModelRow("defence", entry.name, (entry.identifier,), entry.source, f"T {entry.section}")
+        ModelRow("defence", entry.name, (entry.identifier,), entry.source, f"{entry.identifier[0]} {entry.section}")
         for entry in DEFENCES.values()
     )

@@ -18,7 +18,11 @@ from plaintext_models.zoo.registry import RECIPES
 
 RECIPE = replace(RECIPES["digits-mlp"], epochs=12)
 #: Of what costs much, less: one step of attacks in place of five.
-RECIPES_OF = {"T26": replace(RECIPE, epochs=5, hardening=pgd(0.1, 1).hardening)}
+RECIPES_OF = {
+    "T26": replace(RECIPE, epochs=5, hardening=pgd(0.1, 1).hardening),
+    "A13": replace(RECIPE, epochs=4),
+    "S10": replace(RECIPE, epochs=30),
+}
 #: Whatever has a file of its own, and the form that hides other gradients than the usual one.
 CHECKED = [*(name for name, entry in DEFENCES.items() if entry.form is None), "T30-low-pass"]
 STEP = 5e-3  # of the differences that gradients are compared with: far below a level of three bits
@@ -109,7 +113,7 @@ class TestDefence:
 
 @pytest.mark.parametrize("identifier", [name for name in DEFENCES if name not in CHECKED])
 def test_other_forms_are_other_networks(identifier, held_out, digits):
-    short, usual = replace(recipe(identifier), epochs=1), DEFENCES[identifier[:3]]
+    short, usual = replace(recipe(identifier), epochs=1), DEFENCES[identifier.partition("-")[0]]
     one, two = (
         entry.defend(short, digits, torch.Generator()).target.logits(held_out[0])
         for entry in (DEFENCES[identifier], usual)
@@ -126,8 +130,8 @@ def test_it_is_cited(identifier):
     assert entry.identifier == identifier
     assert entry.section
     text = (Path(datasets.__file__).parents[1] / "defences" / f"{entry.module}.py").read_text(encoding="utf-8")
-    assert text.startswith(f'"""{identifier[:3]}, ')
-    assert entry.source.split("arXiv:")[1] in text
+    assert text.startswith(f'"""{identifier.partition("-")[0]}, ')
+    assert entry.source.rpartition(", ")[2] in text
 
 
 def test_an_unknown_identifier_lists_the_known_ones():

@@ -1,0 +1,39 @@
+"""Weights that are drawn with every forward, in the networks of recipes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from torch import nn
+
+from plaintext_models.data.datasets import Dataset
+from plaintext_models.zoo.make import Report, make
+from plaintext_models.zoo.recipe import Recipe
+
+DECAYS = 2  # an epoch, of the delta rule
+
+
+@dataclass(frozen=True)
+class RandomWeights:
+    """Training with weights that are drawn with every step.
+
+    Attributes:
+        weights: What `plaintext_models.stochastic.weights.randomise` takes. The period of the delta rule, where none is
+            given, is half an epoch.
+    """
+
+    weights: Mapping[str, Any] = field(default_factory=dict)
+
+    def train(self, recipe: Recipe, dataset: Dataset, *, report: Report | None = None) -> nn.Module:
+        """The network of a recipe, an "mlp", an "lstm" or a "resnet", trained so."""
+        return make(self.changed(recipe, len(dataset.train_images)), dataset, report=report)
+
+    def changed(self, recipe: Recipe, images: int) -> Recipe:
+        """The recipe of the same network with weights that are drawn, given how many images it is trained on."""
+        weights = dict(self.weights)
+        if weights["kind"] == "delta rule":
+            weights.setdefault("period", max(1, images // recipe.batch_size // DECAYS))
+        options = {**recipe.options, "weights": weights}
+        return replace(recipe, network=f"random_{recipe.network}", options=options, gradient_limit=None)
