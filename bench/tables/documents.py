@@ -29,6 +29,17 @@ class Origin:
     section: str = ""
 
 
+#: The networks of documents, by their names in `plaintext_models.zoo.registry`.
+NETWORKS: Mapping[str, Origin] = MappingProxyType(
+    {
+        "mnist-mlp": Origin(("S17", "S18"), "", "S 6"),
+        "mnist-lstm": Origin(("T5", "S18"), "Hochreiter and Schmidhuber, 1997", "T 1, S 6"),
+        "mnist-softmax": Origin(("A2", "A11"), "Goodfellow et al., arXiv:1412.6572", "A"),
+        "mnist-maxout": Origin(("A7",), "Goodfellow et al., arXiv:1302.4389", "A"),
+        "mnist-rbf": Origin(("A10",), "Goodfellow et al., arXiv:1412.6572", "A"),
+    }
+)
+
 #: The attacks by their names in `plaintext_models.attacks.families`.
 ATTACKS: Mapping[str, Origin] = MappingProxyType(
     {
