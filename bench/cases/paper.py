@@ -136,6 +136,7 @@ def made(setting: Setting, dataset: Dataset, radius: float, effort: Effort, imag
             seed=seed,
             transfer_from=() if defended.bare is None else (defended.bare,),
             randomness_off=defended.randomness_off,
+            surrogates=defended.surrogates,
             detector=detector,
             effort=effort,
         )
