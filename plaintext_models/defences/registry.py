@@ -66,6 +66,17 @@ _JPEG = Entry("T30", "JPEG compression", "Dziugaite et al., arXiv:1608.00853", "
 _ADVERSARIAL = Entry("T33", "adversarial training, PGD", "Madry et al., arXiv:1706.06083", "adversarial")
 _LINEAR = "Goodfellow et al., arXiv:1412.6572"  # the paper that A retells
 _NOISE = Entry("A8", "training on noise, signs", _LINEAR, "noise", "6")
+_UNITS = Entry(
+    "M7", "binarised units", "Bengio et al., arXiv:1308.3432", "units", "2, 3", "straight through", random=True
+)
+_BINARY = Entry("M10", "binary weights", "Courbariaux et al., arXiv:1602.02830", "binary_weights", "2, 4")
+_ADAPTIVE = Entry(
+    "M5", "adaptive dropout", "Ba and Frey, NIPS 2013", "adaptive_dropout", "2, 4", "straight through", random=True
+)
+_GATES = Entry(
+    "M23", "learnt stochastic masks", "Bengio et al., arXiv:1308.3432", "gates", "4", "straight through", random=True
+)
+_RANDOM = Entry("M44", "random masks", "Wan et al., ICML 2013", "random_masks", "4", "straight through", random=True)
 
 
 def _form(entry: Entry, form: str, name: str, **changes: Any) -> Entry:
@@ -116,6 +127,33 @@ _ALL = (
     _form(_NOISE, "uniform", "training on noise, uniform"),
     Entry("A9", "adversarial training at a hidden layer", _LINEAR, "places", "6"),
     Entry("A13", "ensemble", _LINEAR, "ensemble", "9"),
+    _UNITS,
+    _form(_UNITS, "hard", "the same, gradients of 1"),
+    _form(_UNITS, "deterministic", "the same, rounded", random=False),
+    _form(_UNITS, "reinforce", "the same, REINFORCE"),
+    _BINARY,
+    _form(_BINARY, "pgd", "the same with adversarial training", source="Galloway et al., arXiv:1711.00449"),
+    _form(_BINARY, "stochastic", "the same, drawn", gradients="straight through", random=True),
+    Entry(
+        "M11",
+        "stochastic activation pruning",
+        "Dhillon et al., arXiv:1803.01442",
+        "pruning",
+        "2, 4",
+        "straight through",
+        random=True,
+    ),
+    _ADAPTIVE,
+    _form(_ADAPTIVE, "mean", "the same, probabilities"),
+    _GATES,
+    _form(_GATES, "logistic", "the same, probabilities"),
+    _form(_GATES, "shared", "the same, filters in common"),
+    _form(_GATES, "signed", "the same, masks of -1 and 1"),
+    _form(_GATES, "relu", "the same, ReLU behind them"),
+    _form(_GATES, "one layer", "the same, one layer"),
+    _form(_GATES, "shuffled", "the same, masks of others"),
+    _RANDOM,
+    _form(_RANDOM, "dropconnect", "the same, divided by what is kept"),
 )
 
 #: Every defence by its identifier.

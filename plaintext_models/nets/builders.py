@@ -13,6 +13,7 @@ from plaintext_models.nets.mlp import mlp, table_mlp
 from plaintext_models.nets.rbf import Rbf
 from plaintext_models.nets.recurrent import LSTM
 from plaintext_models.nets.resnet import resnet
+from plaintext_models.stochastic.networks import masked_cnn
 from plaintext_models.stochastic.weights import randomise
 
 
@@ -39,6 +40,7 @@ BUILDERS: Mapping[str, Callable[..., nn.Module]] = MappingProxyType(
         "rbf": Rbf,
         "logistic": Logistic,
         "lstm": LSTM,
+        "masked_cnn": masked_cnn,
         "random_mlp": randomised(mlp),
         "random_lstm": randomised(LSTM),
         "random_resnet": randomised(resnet),

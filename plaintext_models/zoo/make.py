@@ -70,8 +70,8 @@ def make(
     if recipe.augment is not None:
         hooks.append(augmented(recipe.augment))
     if (hardening := recipe.hardening) is not None:
-        steps, ramp, random = hardening.steps, hardening.ramp, hardening.random_start
-        hooks.append(attacked(module, hardening.ball, steps=steps, ramp=ramp, random_start=random))
+        rest = {name: getattr(hardening, name) for name in ("steps", "ramp", "random_start", "begin")}
+        hooks.append(attacked(module, hardening.ball, **rest))
         if hardening.clean:
             minimised = mixed(module, minimised, hardening.clean)
     if batch is not None:

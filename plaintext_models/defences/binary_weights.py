@@ -1,0 +1,45 @@
+"""M10, binary weights: those of all convolutions but the first, and of the dense layer, are -1 or 1.
+
+Courbariaux et al., "Binarized neural networks" (arXiv:1602.02830). M10-pgd learns from attacks in the last fifth of its
+training, as Galloway et al. (arXiv:1711.00449), M10-stochastic draws weights when it answers.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import torch
+
+from plaintext_models.attacks.core.ball import Ball
+from plaintext_models.attacks.core.target import Target
+from plaintext_models.data.datasets import Dataset
+from plaintext_models.defences.adversarial import RADII
+from plaintext_models.defences.defence import Defended
+from plaintext_models.defences.masked import Masked
+from plaintext_models.stochastic.draws import drawing, twin
+from plaintext_models.stochastic.modes import set_random
+from plaintext_models.zoo.recipe import Hardening, Recipe
+
+STEPS = 40  # of the attacks in training
+
+
+def late(radius: float, steps: int = STEPS) -> Hardening:
+    """Attacks in the last fifth of a training, for half of the loss, from the image.
+
+    Args:
+        radius: Of the Linf ball.
+        steps: How many steps each takes, from 1.
+    """
+    return Hardening(Ball("linf", radius), steps, ramp=0.0, clean=0.5, random_start=False, begin=0.8)
+
+
+def defend(recipe: Recipe, dataset: Dataset, generator: torch.Generator, form: str = "plain") -> Defended:
+    """Binary weights, "plain", "pgd" or "stochastic"."""
+    hardening = late(RADII[recipe.dataset]) if form == "pgd" else recipe.hardening
+    module = Masked({"masks": "binary", "begin": 1, "units": "relu"}).train(
+        replace(recipe, hardening=hardening), dataset
+    )
+    if form != "stochastic":
+        return Defended(Target(module))
+    set_random(module)
+    return Defended(drawing(module, generator), randomness_off=twin(module))
