@@ -1,7 +1,7 @@
 """M10, binary weights: those of all convolutions but the first, and of the dense layer, are -1 or 1.
 
 Courbariaux et al., "Binarized neural networks" (arXiv:1602.02830). M10-pgd learns from attacks in the last fifth of its
-training, as Galloway et al. (arXiv:1711.00449), M10-stochastic draws weights when it answers.
+training, as Galloway et al. (arXiv:1711.00449); M10-stochastic draws weights, in training and afterwards.
 """
 
 from __future__ import annotations
@@ -17,7 +17,6 @@ from plaintext_models.defences.adversarial import RADII
 from plaintext_models.defences.defence import Defended
 from plaintext_models.defences.masked import Masked
 from plaintext_models.stochastic.draws import drawing, twin
-from plaintext_models.stochastic.modes import set_random
 from plaintext_models.zoo.recipe import Hardening, Recipe
 
 STEPS = 40  # of the attacks in training
@@ -36,10 +35,9 @@ def late(radius: float, steps: int = STEPS) -> Hardening:
 def defend(recipe: Recipe, dataset: Dataset, generator: torch.Generator, form: str = "plain") -> Defended:
     """Binary weights, "plain", "pgd" or "stochastic"."""
     hardening = late(RADII[recipe.dataset]) if form == "pgd" else recipe.hardening
-    module = Masked({"masks": "binary", "begin": 1, "units": "relu"}).train(
-        replace(recipe, hardening=hardening), dataset
-    )
-    if form != "stochastic":
-        return Defended(Target(module))
-    set_random(module)
-    return Defended(drawing(module, generator), randomness_off=twin(module))
+    masks = "drawn binary" if form == "stochastic" else "binary"
+    options = {"masks": masks, "begin": 1, "units": "relu"}
+    module = Masked(options).train(replace(recipe, hardening=hardening), dataset)
+    if form == "stochastic":
+        return Defended(drawing(module, generator), randomness_off=twin(module))
+    return Defended(Target(module))

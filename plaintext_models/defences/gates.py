@@ -1,9 +1,8 @@
 """M23, learnt stochastic masks: beside every convolution a module sees the image and masks the filters (SGBN).
 
 The networks of a doctoral thesis on learnt stochastic weight masking (2019), chapter 4. Masks are 0 and 1, drawn in
-training and afterwards, and their gradient in training is 1 whatever the probability is. That makes gradients weak where
-masks are sure; an attacker takes those of the probabilities, their mean over draws, or the network without draws. The
-units: Bengio et al., arXiv:1308.3432.
+training and afterwards, and their gradient is 1 whatever the probability is (Bengio et al., arXiv:1308.3432). An attacker
+takes that of the probabilities, means over draws, or the network without draws.
 """
 
 from __future__ import annotations
@@ -36,17 +35,17 @@ FORMS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
 
 
 def defend(recipe: Recipe, dataset: Dataset, generator: torch.Generator, form: str = "gates") -> Defended:
-    """Gates of a form: "logistic" masks are probabilities, "shared" gates have the filters that they mask, "signed"
-    masks are -1 and 1, "relu" has a dense layer that is not binarised, "one layer" one convolution, and "shuffled"
-    answers with masks of other images.
+    """Gates of a form.
+
+    "logistic" masks are probabilities, "shared" gates have the filters that they mask, "signed" masks are -1 and 1,
+    "relu" has a dense layer that is not binarised, "one layer" one convolution, "shuffled" answers with masks of others.
     """
-    module = Masked({**FORMS[form], **(_one_layer(recipe.dataset) if form == "one layer" else {})}).train(
-        recipe, dataset
-    )
+    options = {**FORMS[form], **(_one_layer(recipe.dataset) if form == "one layer" else {})}
+    module = Masked(options).train(recipe, dataset)
     found = defended(module, generator)
     return replace(found, target=shuffled(module), surrogates=()) if form == "shuffled" else found
 
 
 def _one_layer(dataset: str) -> Mapping[str, Any]:
     sizes = SIZES[dataset]
-    return {name: sizes[name][:1] for name in ("channels", "sides", "strides") if name in sizes} | {"begin": 0}
+    return {name: sizes[name][:1] for name in ("channels", "sides", "strides")} | {"begin": 0}

@@ -12,7 +12,6 @@ import torch
 from torch import Tensor, nn
 
 from plaintext_models.attacks.core.numbers import number
-from plaintext_models.attacks.core.target import Target
 from plaintext_models.data.datasets import Dataset
 from plaintext_models.defences.defence import Defended
 from plaintext_models.stochastic.annealing import annealed
@@ -28,7 +27,7 @@ EPOCHS = 25  # through which slopes grow, as in the thesis on learnt stochastic 
 #: Of the networks, by the names of data sets; that thesis's own, and of digits smaller ones.
 SIZES: Mapping[str, Mapping[str, Any]] = MappingProxyType(
     {
-        "digits": {"channels": (16, 32), "sides": (3, 3), "dense": 64},
+        "digits": {"channels": (16, 32), "sides": (3, 3), "strides": (2, 2), "dense": 64},
         "mnist": {"channels": (32, 64), "sides": (5, 5), "strides": (2, 2), "dense": 100},
         "cifar10": {"channels": (64, 128, 128), "sides": (8, 6, 5), "strides": (2, 2, 1), "dense": None, "begin": 1},
     }

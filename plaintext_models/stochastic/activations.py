@@ -13,8 +13,8 @@ class Pruning(Drawing):
     """Stochastic activation pruning (Dhillon et al., arXiv:1803.01442); without a draw, nothing is pruned.
 
     Of an image's n activations h, `share` * n are drawn with replacement, each with probability p = |h| / sum |h|. What
-    was drawn is divided by the probability 1 - (1 - p)^draws that it was, so that the mean is h; the rest is 0. Gradients
-    take what was drawn, and by which it is divided, for constants.
+    was drawn is divided by the probability 1 - (1 - p)^draws that it was, so that the mean is h; the rest is 0. What was
+    drawn, and by what it is divided, are constants for gradients.
 
     Attributes:
         share: How many are drawn, positive, in units of their number; 0 to prune nothing, as while a network is trained

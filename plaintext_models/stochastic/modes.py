@@ -11,7 +11,6 @@ from torch import Tensor, nn
 
 from plaintext_models.attacks.core.target import Target
 from plaintext_models.stochastic.activations import Pruning
-from plaintext_models.stochastic.binarised import PlusMinus
 
 
 @contextlib.contextmanager
@@ -45,13 +44,6 @@ def through_probabilities(module: nn.Module) -> Target:
 def shuffled(module: nn.Module) -> Target:
     """The network with the masks of every image taken from another image of the batch, at random."""
     return Target(partial(in_mode, module, "shuffled", True), stochastic=True)
-
-
-def set_random(module: nn.Module) -> None:
-    """Let binary weights be drawn from now on, where they were signs."""
-    for part in module.modules():
-        if isinstance(part, PlusMinus):
-            part.random = True
 
 
 def set_share(module: nn.Module, share: float) -> None:

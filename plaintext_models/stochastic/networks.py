@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from types import MappingProxyType
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -20,6 +20,7 @@ from plaintext_models.stochastic.binarised import Binarised, PlusMinus
 from plaintext_models.stochastic.gates import Asinh, Gate, MaskedConv2d, RandomGate
 
 ImageShape = tuple[int, int, int]
+Layer = TypeVar("Layer", nn.Linear, nn.Conv2d)
 
 SCALE = 0.05  # where the factor of a layer of binary weights starts
 
@@ -37,7 +38,8 @@ UNITS: Mapping[str, Callable[[], nn.Module]] = MappingProxyType(
 ENDS: Mapping[str, Callable[[], nn.Module]] = MappingProxyType(
     {"gates": partial(Binarised, "hard"), "logistic gates": nn.Sigmoid, "signed gates": PlusMinus}
 )
-MASKS = ("none", *ENDS, "random", "dropconnect", "binary")
+BINARY: Mapping[str, bool] = MappingProxyType({"binary": False, "drawn binary": True})  # and whether they are drawn
+MASKS = ("none", *ENDS, "random", "dropconnect", *BINARY)
 ACTIVATIONS: Mapping[str, Callable[[], nn.Module]] = MappingProxyType(
     {"relu": nn.ReLU, "adaptive": AdaptiveDropout, "adaptive mean": partial(AdaptiveDropout, random=False)}
 )
@@ -86,7 +88,7 @@ def masked_cnn(
         masks: What is done to convolutions: "none"; "gates", masks of 0 and 1 by gates that see the image; "logistic
             gates", by their probabilities; "signed gates", of -1 and 1; "random", masks that keep weights at random;
             "dropconnect", the same, and what is kept divided by the probability; "binary", weights of -1 and 1, those
-            of the dense layer, too.
+            of the dense layer, too, or "drawn binary" ones.
         begin: From which convolution on.
         keep: Of random masks, the probability to keep a weight, for every convolution.
         gates: What `Gate` takes beside its activations: stride, hidden, rank, shared.
@@ -115,15 +117,14 @@ def masked_cnn(
                 (incoming, outgoing, side, stride), size, kind, keep[min(place, len(keep) - 1)], between, gates
             )
         )
-        layers += [ACTIVATIONS[activation](), *([Scale()] if kind == "binary" else [])]
+        layers += [ACTIVATIONS[activation](), *([Scale()] if kind in BINARY else [])]
         layers += [] if pruning is None else [Pruning(pruning)]
         layers += [nn.BatchNorm2d(outgoing)] if normalised else []
         incoming, size = outgoing, (size + 2 * (side // 2) - side) // stride + 1
     width = incoming * size * size
     layers.append(nn.Flatten())
     if dense is not None:
-        binary = masks == "binary"
-        layers += [_linear(width, dense, binary), UNITS[units](), *([Scale()] if binary else [])]
+        layers += [_binary(nn.Linear(width, dense), masks), UNITS[units](), *([Scale()] if masks in BINARY else [])]
         layers += [nn.Dropout(number(dropout, "dropout", least=0, below=1))] if dropout else []
         width = dense
     return nn.Sequential(*layers, nn.Linear(width, classes))
@@ -146,14 +147,11 @@ def _convolution(
         )
     if kind in ("random", "dropconnect"):
         return MaskedConv2d(*geometry, padding, lambda beside: RandomGate(beside, keep, scaled=kind == "dropconnect"))
-    layer = nn.Conv2d(*geometry, padding)
-    if kind == "binary":
-        parametrize.register_parametrization(layer, "weight", PlusMinus(random=False))
-    return layer
+    return _binary(nn.Conv2d(*geometry, padding), kind)
 
 
-def _linear(incoming: int, outgoing: int, binary: bool) -> nn.Linear:
-    layer = nn.Linear(incoming, outgoing)
-    if binary:
-        parametrize.register_parametrization(layer, "weight", PlusMinus(random=False))
+def _binary(layer: Layer, masks: str) -> Layer:
+    """A layer, its weights from now on -1 and 1 if the masks are of that kind."""
+    if masks in BINARY:
+        parametrize.register_parametrization(layer, "weight", PlusMinus(random=BINARY[masks]))
     return layer

@@ -43,8 +43,8 @@ def estimated_gradient(module: nn.Module, images: Tensor, labels: Tensor) -> Ten
     """
     leaf = images.detach().requires_grad_()
     losses = functional.cross_entropy(module(leaf), labels, reduction="none")
-    told = sum(_told(unit, losses.detach(), _Baseline()(unit, losses.detach())).sum() for unit in units(module))
-    (gradient,) = torch.autograd.grad(told, leaf)
+    told = [_told(unit, losses.detach(), _Baseline()(unit, losses.detach())).sum() for unit in units(module)]
+    (gradient,) = torch.autograd.grad(torch.stack(told).sum(), leaf)
     return gradient
 
 
@@ -64,8 +64,9 @@ class _Baseline:
         _, off = _seen(unit)
         new = (off.square() * losses[:, None]).mean(0), off.square().mean(0)
         old = self._means or new
-        self._means = tuple(KEPT * one + (1 - KEPT) * other for one, other in zip(old, new, strict=True))
-        return self._means[0] / self._means[1].clamp_min(1e-12)
+        above, below = (KEPT * one + (1 - KEPT) * other for one, other in zip(old, new, strict=True))
+        self._means = above, below
+        return above / below.clamp_min(1e-12)
 
 
 def _seen(unit: Binarised) -> tuple[Tensor, Tensor]:

@@ -24,7 +24,7 @@ RECIPES_OF = {
     "S10": replace(RECIPE, epochs=30),
     "M23": replace(RECIPE, epochs=6),
 }
-#: Whatever has a file of its own, and forms that hide other gradients than the usual one, or are random where it is not.
+#: Whatever has a file of its own, and forms that hide other gradients than the usual one or are random unlike it.
 CHECKED = [
     *(name for name, entry in DEFENCES.items() if entry.form is None),
     *("T30-low-pass", "M7-deterministic", "M10-stochastic"),
