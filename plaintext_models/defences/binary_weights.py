@@ -1,7 +1,7 @@
 """M10, binary weights: those of all convolutions but the first, and of the dense layer, are -1 or 1.
 
 Courbariaux et al., "Binarized neural networks" (arXiv:1602.02830). M10-pgd learns from attacks in the last fifth of its
-training, as Galloway et al. (arXiv:1711.00449); M10-stochastic draws weights, in training and afterwards.
+training, as Galloway et al. (arXiv:1711.00449); M10-stochastic draws those of convolutions.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """M23, learnt stochastic masks: beside every convolution a module sees the image and masks the filters (SGBN).
 
 The networks of a doctoral thesis on learnt stochastic weight masking (2019), chapter 4. Masks are 0 and 1, drawn in
-training and afterwards, and their gradient is 1 whatever the probability is (Bengio et al., arXiv:1308.3432). An attacker
+training and afterwards; their gradient is 1 whatever the probability is (Bengio et al., arXiv:1308.3432). An attacker
 takes that of the probabilities, means over draws, or the network without draws.
 """
 
@@ -38,7 +38,7 @@ def defend(recipe: Recipe, dataset: Dataset, generator: torch.Generator, form: s
     """Gates of a form.
 
     "logistic" masks are probabilities, "shared" gates have the filters that they mask, "signed" masks are -1 and 1,
-    "relu" has a dense layer that is not binarised, "one layer" one convolution, "shuffled" answers with masks of others.
+    "relu" has a dense layer that is not binarised, "one layer" one convolution; "shuffled" takes masks of other images.
     """
     options = {**FORMS[form], **(_one_layer(recipe.dataset) if form == "one layer" else {})}
     module = Masked(options).train(recipe, dataset)

@@ -133,7 +133,7 @@ _ALL = (
     _form(_UNITS, "reinforce", "the same, REINFORCE"),
     _BINARY,
     _form(_BINARY, "pgd", "the same with adversarial training", source="Galloway et al., arXiv:1711.00449"),
-    _form(_BINARY, "stochastic", "the same, drawn", gradients="straight through", random=True),
+    _form(_BINARY, "stochastic", "the same, drawn", random=True),
     Entry(
         "M11",
         "stochastic activation pruning",

@@ -13,7 +13,7 @@ class Pruning(Drawing):
     """Stochastic activation pruning (Dhillon et al., arXiv:1803.01442); without a draw, nothing is pruned.
 
     Of an image's n activations h, `share` * n are drawn with replacement, each with probability p = |h| / sum |h|. What
-    was drawn is divided by the probability 1 - (1 - p)^draws that it was, so that the mean is h; the rest is 0. What was
+    was drawn is divided by the probability 1 - (1 - p)^draws that it was, so that the mean is h; the rest is 0. What is
     drawn, and by what it is divided, are constants for gradients.
 
     Attributes:

@@ -88,7 +88,7 @@ def masked_cnn(
         masks: What is done to convolutions: "none"; "gates", masks of 0 and 1 by gates that see the image; "logistic
             gates", by their probabilities; "signed gates", of -1 and 1; "random", masks that keep weights at random;
             "dropconnect", the same, and what is kept divided by the probability; "binary", weights of -1 and 1, those
-            of the dense layer, too, or "drawn binary" ones.
+            of the dense layer, too; "drawn binary", the same, those of convolutions drawn.
         begin: From which convolution on.
         keep: Of random masks, the probability to keep a weight, for every convolution.
         gates: What `Gate` takes beside its activations: stride, hidden, rank, shared.
@@ -124,7 +124,12 @@ def masked_cnn(
     width = incoming * size * size
     layers.append(nn.Flatten())
     if dense is not None:
-        layers += [_binary(nn.Linear(width, dense), masks), UNITS[units](), *([Scale()] if masks in BINARY else [])]
+        linear = nn.Linear(width, dense)
+        layers += [
+            _binary(linear, random=False) if masks in BINARY else linear,
+            UNITS[units](),
+            *([Scale()] if masks in BINARY else []),
+        ]
         layers += [nn.Dropout(number(dropout, "dropout", least=0, below=1))] if dropout else []
         width = dense
     return nn.Sequential(*layers, nn.Linear(width, classes))
@@ -147,11 +152,12 @@ def _convolution(
         )
     if kind in ("random", "dropconnect"):
         return MaskedConv2d(*geometry, padding, lambda beside: RandomGate(beside, keep, scaled=kind == "dropconnect"))
-    return _binary(nn.Conv2d(*geometry, padding), kind)
+    layer = nn.Conv2d(*geometry, padding)
+    return _binary(layer, random=BINARY[kind]) if kind in BINARY else layer
 
 
-def _binary(layer: Layer, masks: str) -> Layer:
-    """A layer, its weights from now on -1 and 1 if the masks are of that kind."""
-    if masks in BINARY:
-        parametrize.register_parametrization(layer, "weight", PlusMinus(random=BINARY[masks]))
+def _binary(layer: Layer, *, random: bool) -> Layer:
+    """A layer, its weights from now on -1 and 1."""
+    nn.init.uniform_(layer.weight, -1, 1)  # from closer to 0 those that are drawn would be coins, and stay so
+    parametrize.register_parametrization(layer, "weight", PlusMinus(random=random))
     return layer
