@@ -131,8 +131,8 @@ def binned(line: str, values: Tensor) -> dict[str, Share]:
 class Stepped(Seen):
     """Ten steps, away from the class (BIM) or towards the least likely one (ILL); the columns of `STEPPED`.
 
-    A step may go anywhere, and all are cut off at [0, 1] in the end, as the document says; or within a ball of 0.3, which
-    the library used would have kept to unasked; or within a ball of the step's size, as a reader might think.
+    Steps may go anywhere, and images are cut off at [0, 1] in the end, as the document says; or they stay within a ball
+    of 0.3, which the document's library would have kept to unasked; or of a step's size, as a reader might think.
     """
 
     def measure(self, run: Run) -> Measured:
@@ -198,7 +198,7 @@ class Gated(Seen):
     """What gates make of clean images; the columns of `GATED`, and pictures of masks."""
 
     def measure(self, run: Run) -> Measured:
-        """Shares of probabilities, by tenths; masks of six filters, a row an image, and the probabilities behind them."""
+        """Shares of probabilities, by tenths; those of six of the first gate's filters, a row an image."""
         module, _ = self.defended(run)
         images, labels = run.attacked()
         figures: dict[str, Share | float] = {}

@@ -39,8 +39,8 @@ from bench.papers.masked_subjects import (
 from bench.papers.masked_toy import TOY, Toy
 
 SMALLER = (
-    "half as many maps, the first 5,000 training images and 4 epochs; gates of 64 units and step 2 and a higher rate; 10 "
-    "steps of attacks in training; all attacks on a quarter of the images"
+    "half as many maps, the first 5,000 training images and 4 epochs; gates of 64 units and step 2, and a higher rate; "
+    "10 steps of attacks in training; all attacks on a quarter of the images"
 )
 FGSM = "FGSM {:g}"
 QUICK, FULL = Scale(2, 200), Scale(10, 10_000)

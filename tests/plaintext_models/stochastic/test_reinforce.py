@@ -61,7 +61,7 @@ def test_units_learn_from_losses_alone():
         module,
         images,
         labels,
-        epochs=60,
+        epochs=200,
         batch_size=60,
         learning_rate=0.5,
         seed=0,
