@@ -1,4 +1,4 @@
-"""What is measured of M's networks, on small ones and digits: every subject gives its columns, and figures that agree."""
+"""What is measured of M's networks, on small ones and digits: every subject gives its columns, and they agree."""
 
 from dataclasses import replace
 from functools import partial
