@@ -67,7 +67,7 @@ def show(console: Console, rows: Sequence[RobustnessRow]) -> None:
     table = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False)
     table.add_column("", no_wrap=True)
     random = verdict.one_draw is not None
-    shares = ("majority, %", "one draw", "worst, %") if random else ("right, %", "worst, %")
+    shares = ("majority, %", "once", "worst") if random else ("right, %", "worst, %")
     for heading in ("images", *shares, "queries", "s"):
         table.add_column(heading, justify="right", no_wrap=True)
     for row in attacks:

@@ -208,8 +208,9 @@ def judge(
     if given.shape != images.shape or given.dtype != images.dtype:
         what = f"{given.dtype} {tuple(given.shape)} in place of {images.dtype} {tuple(images.shape)}"
         nowhere = torch.full((len(images),), math.nan, device=images.device)
-        seen = clean.reached, clean.once, clean.chance
-        return Verdict(none, none, none, none, none, *seen, dict.fromkeys(MEASURES, nowhere), (f"it returned {what}",))
+        nothing = none, none, none, none, none
+        far, complaint = dict.fromkeys(MEASURES, nowhere), f"it returned {what}"
+        return Verdict(*nothing, clean.reached, clean.once, clean.chance, far, (complaint,))
     low, high = limits = target.limits(images)
     finite = given.isfinite().flatten(1).all(1)
     bounded = ((given >= low) & (given <= high)).flatten(1).all(1)
@@ -240,8 +241,8 @@ def judge(
             complaints.append(f"it claims {tuple(claimed.shape)} successes of {len(images)} images")
         elif (false := claimed.bool() & ~reached).any():
             complaints.append(f"{_these(false)} are claimed to reach the goal, and do not")
-    seen = reached, clean.reached, once, look.chance
-    return Verdict(finite, bounded, within, gridded, *seen, distances, tuple(complaints))
+    allowed = finite, bounded, within, gridded
+    return Verdict(*allowed, reached, clean.reached, once, look.chance, distances, tuple(complaints))
 
 
 @dataclass(frozen=True, eq=False)

@@ -274,7 +274,7 @@ def _surrogates(problem: Problem) -> Iterator[Item]:
     steps = problem.effort.long_steps
     for number, model in enumerate(problem.surrogates, 1):
         runs = {
-            "APGD, cross-entropy": _auto(problem, model, "cross-entropy"),
+            "APGD": _auto(problem, model, "cross-entropy"),
             f"PGD-{steps}, margin": _pgd(problem, problem.ball, model, steps=steps, loss="margin"),
         }
         for name, run in runs.items():

@@ -57,9 +57,9 @@ def test_surrogates_come_after_the_own_gradients_and_fill_in_the_curve():
     _, items = planned(Target(answers, stochastic=True), Ball("linf", 0.1), (0.2,), surrogates=(other, other))
     everyone = ("", "surrogate 1, ", "surrogate 2, ")
     assert names(items)[-11:] == [
-        "surrogate 1, APGD, cross-entropy",
+        "surrogate 1, APGD",
         "surrogate 1, PGD-8, margin",
-        "surrogate 2, APGD, cross-entropy",
+        "surrogate 2, APGD",
         "surrogate 2, PGD-8, margin",
         "Square-4",
         *(f"{who}PGD-5 within {radius:g}" for radius in (0.2, 1) for who in everyone),
