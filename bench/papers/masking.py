@@ -16,6 +16,7 @@ from bench.papers.masked_kinds import (
     gates_as_classifiers,
     penalties,
     seen,
+    surer,
     view_of,
 )
 from bench.papers.masked_subjects import (
@@ -39,8 +40,8 @@ from bench.papers.masked_subjects import (
 from bench.papers.masked_toy import TOY, Toy
 
 SMALLER = (
-    "half as many maps, the first 5,000 training images and 4 epochs; gates of 64 units and step 2, and a higher rate; "
-    "10 steps of attacks in training; all attacks on a quarter of the images"
+    "half as many maps, the first 5,000 training images and 4 epochs; gates of 64 units and step 2, numbers times 30; "
+    "attacks of 7 steps in four fifths of a training; all attacks on a quarter of the images"
 )
 FGSM = "FGSM {:g}"
 QUICK, FULL = Scale(2, 200), Scale(10, 10_000)
@@ -266,6 +267,7 @@ EXPERIMENTS: Mapping[str, Experiment] = MappingProxyType(
             MOVED,
             pictures=PICTURES,
         ),
+        "M23": _swept(more=surer, orders=tuple(Order("gain 30", f"gain {gain}", FGSM.format(0.3)) for gain in (1, 8))),
         "M31": _swept(*SIX, orders=_above("SGBN", *SIX[1:], radius=0.3)),
         "M32": _each(
             Stepped,

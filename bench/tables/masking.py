@@ -17,6 +17,7 @@ PUBLISHED: Mapping[str, Published] = MappingProxyType(
         ),
         "M20-confidence": Published("their confidence", "split of DBN and STE, high of REINFORCE", "M 3, A"),
         "M21": Published("perturbations with L1", "spread without, centred with a penalty", "M 3"),
+        "M23": Published("SGBN by how sure its gates are", "learnt masks make it robust", "M 4"),
         "M31": Published("SGBN and its rivals", "93.1 % at 0.3, above all", "M 4"),
         "M32": Published("BIM and ILL", "SGBN withstands ten steps, the others do not", "M 4"),
         "M34": Published("transfer among five networks", "SGBN withstands all, and makes the weakest examples", "M 4"),

@@ -22,14 +22,16 @@ from plaintext_models.zoo.recipe import Hardening, Recipe
 STEPS = 40  # of the attacks in training
 
 
-def late(radius: float, steps: int = STEPS) -> Hardening:
-    """Attacks in the last fifth of a training, for half of the loss, from the image.
+def late(radius: float, steps: int = STEPS, *, begin: float = 0.8, ramp: float = 0.0) -> Hardening:
+    """Attacks in the last part of a training, for half of the loss, from the image.
 
     Args:
         radius: Of the Linf ball.
         steps: How many steps each takes, from 1.
+        begin: The part of the training that has none, from 0 to 1.
+        ramp: The part in which the radius grows, from 0 to 1.
     """
-    return Hardening(Ball("linf", radius), steps, ramp=0.0, clean=0.5, random_start=False, begin=0.8)
+    return Hardening(Ball("linf", radius), steps, ramp=ramp, clean=0.5, random_start=False, begin=begin)
 
 
 def defend(recipe: Recipe, dataset: Dataset, generator: torch.Generator, form: str = "plain") -> Defended:

@@ -91,6 +91,7 @@ class Gate(nn.Module):
         last: Makes numbers into masks: threshold units for 0 and 1, or a sigmoid.
         rank: Numbers are made as sums of so many products of one for every outgoing map and one for every incoming
             weight, which is far fewer weights; None for a number of its own for every weight.
+        gain: What numbers are multiplied by: a gate of few units moves them less with a step than one of many.
         shared: Whether the gate's convolution has the filters of the masked one, before they are masked.
     """
 
@@ -104,12 +105,13 @@ class Gate(nn.Module):
         between: nn.Module,
         last: nn.Module,
         rank: int | None = None,
+        gain: float = 1.0,
         shared: bool = False,
     ) -> None:
         super().__init__()
         side, padding = beside.kernel_size[0], int(beside.padding[0])
         self.shape: Masks = (beside.out_channels, beside.in_channels, side, side)
-        self.stride, self.padding, self.rank = stride, padding, rank
+        self.stride, self.padding, self.rank, self.gain = stride, padding, rank, gain
         own = nn.Conv2d(beside.in_channels, beside.out_channels, side)
         self.weight, self.bias = (beside.weight, beside.bias) if shared else (own.weight, own.bias)
         places = ((image_side + 2 * padding - side) // stride + 1) ** 2
@@ -135,7 +137,7 @@ class Gate(nn.Module):
         if self.rank is not None:
             outer, inner = numbers.split((self.rank * self.shape[0], numbers.shape[1] - self.rank * self.shape[0]), 1)
             numbers = outer.unflatten(1, (-1, self.rank)) @ inner.unflatten(1, (self.rank, -1))
-        return numbers.reshape(-1, *self.shape)
+        return self.gain * numbers.reshape(-1, *self.shape)
 
     def forward(self, images: Tensor) -> Tensor:
         """Masks: [batch, incoming, height, width] -> [batch, *shape of the filters]."""
