@@ -22,7 +22,7 @@ RECIPES_OF = {
     "T26": replace(RECIPE, epochs=5, hardening=pgd(0.1, 1).hardening),
     "A13": replace(RECIPE, epochs=4),
     "S10": replace(RECIPE, epochs=30),
-    "M23": replace(RECIPE, epochs=6),
+    **dict.fromkeys(("M7", "M11", "M23", "M44"), replace(RECIPE, epochs=5)),
 }
 #: Whatever has a file of its own, and forms that hide other gradients than the usual one or are random unlike it.
 CHECKED = [
@@ -33,7 +33,7 @@ STEP = 5e-3  # of the differences that gradients are compared with: far below a 
 
 
 def recipe(identifier):
-    return RECIPES_OF.get(identifier[:3], RECIPE)
+    return RECIPES_OF.get(identifier.partition("-")[0], RECIPE)
 
 
 @cache
