@@ -63,6 +63,8 @@ def test_hardening_refuses():
         Hardening(Ball("linf", 0.1), 0)
     with pytest.raises(ValueError, match="`ramp` must be from 0 to 1"):
         Hardening(Ball("linf", 0.1), 1, ramp=-0.1)
+    with pytest.raises(ValueError, match="`begin` must be from 0 to 1"):
+        Hardening(Ball("linf", 0.1), 1, begin=1.1)
 
 
 @pytest.mark.parametrize("name", RECIPES)
