@@ -84,7 +84,7 @@ class Gate(nn.Module):
 
     Args:
         beside: The convolution that is masked.
-        image_side: The side of the images that both see.
+        size: Height and width of the images that both see.
         stride: The step of the gate's own convolution.
         hidden: The units of both dense layers.
         between: The activation behind the second of them.
@@ -98,7 +98,7 @@ class Gate(nn.Module):
     def __init__(
         self,
         beside: nn.Conv2d,
-        image_side: int,
+        size: tuple[int, int],
         *,
         stride: int = 1,
         hidden: int = 512,
@@ -114,7 +114,7 @@ class Gate(nn.Module):
         self.stride, self.padding, self.rank, self.gain = stride, padding, rank, gain
         own = nn.Conv2d(beside.in_channels, beside.out_channels, side)
         self.weight, self.bias = (beside.weight, beside.bias) if shared else (own.weight, own.bias)
-        places = ((image_side + 2 * padding - side) // stride + 1) ** 2
+        places = math.prod((length + 2 * padding - side) // stride + 1 for length in size)
         incoming = math.prod(self.shape[1:])
         numbers = math.prod(self.shape) if rank is None else rank * (self.shape[0] + incoming)
         self.dense = nn.Sequential(

@@ -5,6 +5,7 @@ All are convolutions, each with ReLU and batch normalisation, then a dense layer
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from types import MappingProxyType
@@ -78,7 +79,7 @@ def masked_cnn(
     """A convolutional network in which something may be masked, binarised or dropped.
 
     Args:
-        input_shape: (channels, height, width), height and width equal.
+        input_shape: (channels, height, width).
         classes: Number of outputs.
         channels: The maps of every convolution; empty for none.
         sides: The side of every convolution's filters.
@@ -108,7 +109,7 @@ def masked_cnn(
         if value not in known:
             raise ValueError(f"`{name}` must be one of {', '.join(known)}, got {value!r}")
     layers: list[nn.Module] = []
-    incoming, size = input_shape[0], input_shape[1]
+    incoming, size = input_shape[0], input_shape[1:]
     for place, (outgoing, side, stride) in enumerate(zip(channels, sides, strides, strict=True)):
         kind = masks if place >= begin else "none"
         between = (Asinh, nn.Tanh)[min(place - begin, 1)] if kind in ENDS else None
@@ -120,8 +121,10 @@ def masked_cnn(
         layers += [ACTIVATIONS[activation](), *([Scale()] if kind in BINARY else [])]
         layers += [] if pruning is None else [Pruning(pruning)]
         layers += [nn.BatchNorm2d(outgoing)] if normalised else []
-        incoming, size = outgoing, (size + 2 * (side // 2) - side) // stride + 1
-    width = incoming * size * size
+        incoming = outgoing
+        height, width = ((length + 2 * (side // 2) - side) // stride + 1 for length in size)
+        size = height, width
+    width = incoming * math.prod(size)
     layers.append(nn.Flatten())
     if dense is not None:
         linear = nn.Linear(width, dense)
@@ -137,7 +140,7 @@ def masked_cnn(
 
 def _convolution(
     geometry: tuple[int, int, int, int],
-    size: int,
+    size: tuple[int, int],
     kind: str,
     keep: float,
     between: Callable[[], nn.Module] | None,

@@ -15,6 +15,7 @@ OPTIONS = {
     "rbf": {"rank": 2},
     "logistic": {},
     "lstm": {"hidden": 5, "steps": 4},
+    "masked_cnn": {"channels": (2, 3), "dense": 5, "masks": "gates", "gates": {"hidden": 4}},
     "random_mlp": {"hidden": (8,), "weights": {"kind": "normal"}},
     "random_lstm": {"hidden": 5, "steps": 4, "weights": {"kind": "delta rule"}},
     "random_resnet": {"channels": (2, 3), "weights": {"kind": "dropconnect", "convolutions": True}},

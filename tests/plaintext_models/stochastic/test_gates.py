@@ -36,7 +36,7 @@ def test_every_image_is_convolved_with_its_own_filters(batch, incoming, outgoing
 def gated(**options):
     torch.manual_seed(0)
     layer = MaskedConv2d(
-        2, 3, 3, 2, 1, lambda beside: Gate(beside, 6, between=Asinh(), hidden=8, last=Binarised("hard"), **options)
+        2, 3, 3, 2, 1, lambda beside: Gate(beside, (6, 6), between=Asinh(), hidden=8, last=Binarised("hard"), **options)
     )
     return layer.eval(), torch.rand(5, 2, 6, 6, generator=torch.Generator().manual_seed(1))
 
