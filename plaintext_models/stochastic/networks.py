@@ -122,8 +122,8 @@ def masked_cnn(
         layers += [] if pruning is None else [Pruning(pruning)]
         layers += [nn.BatchNorm2d(outgoing)] if normalised else []
         incoming = outgoing
-        height, width = ((length + 2 * (side // 2) - side) // stride + 1 for length in size)
-        size = height, width
+        down, across = ((length + 2 * (side // 2) - side) // stride + 1 for length in size)
+        size = down, across
     width = incoming * math.prod(size)
     layers.append(nn.Flatten())
     if dense is not None:
