@@ -131,7 +131,7 @@ def _reported(errors: Console, written: Sequence[Path]) -> Iterator[None]:
     except NoDeviceError as error:  # no fault of anybody's: a machine without a GPU has nothing to measure
         errors.print(f"nothing was measured: {escape(str(error))}", highlight=False, soft_wrap=True)
         raise typer.Exit(0) from error
-    except (ImportError, ValueError, OSError, DeviceError) as error:
+    except (ImportError, ValueError, OSError, DeviceError, FloatingPointError) as error:
         errors.print(f"[red]error:[/red] {escape(str(error))}", highlight=False, soft_wrap=True)
         raise typer.Exit(2) from error
     except KeyboardInterrupt:

@@ -1,4 +1,4 @@
-"""Networks compiled and computed in the clear: everything but the cryptography."""
+"""Exact circuits computed in the clear: everything but the cryptography."""
 
 from dataclasses import replace
 
@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given, reject, settings
 from hypothesis import strategies as st
 
-from he import InputError, ParameterError, compile_approximate, compile_exact, simulate
+from he import ParameterError, compile_approximate, compile_exact, simulate
 from he.compiler.stages import to_stages
-from he.testing import compiled, extremes, inputs, polynomial_graphs, square_graph, table_network, table_networks
-from intnn import Activation, Conv2d, Dense, Flatten, Graph, IntDomain, IntNetwork, Lut, LutActivation
+from he.testing import compiled, extremes, inputs, square_graph, table_network, table_networks
+from intnn import Conv2d, Dense, IntDomain, IntNetwork, Lut, LutActivation
 from intnn.testing import int_inputs, int_networks
 
 batches = st.sampled_from([1, 2, 5])
@@ -19,9 +19,6 @@ batches = st.sampled_from([1, 2, 5])
 def dense(weight, bias=None):
     weight = np.array(weight)
     return Dense(weight, np.zeros(len(weight), weight.dtype) if bias is None else np.array(bias))
-
-
-# ------------------------------------------------------------------------------------------------------- exact
 
 
 @settings(max_examples=120)
@@ -268,175 +265,3 @@ def test_images_must_be_positive(compile_it, network, images):
 def test_security_must_be_named_rightly(compile_it, network):
     with pytest.raises(ParameterError, match='`security` must be "128", "128-2018" or "insecure", got \'80\''):
         compile_it(network, security="80")
-
-
-# -------------------------------------------------------------------------------------------------- approximate
-
-
-@settings(max_examples=60)
-@given(polynomial_graphs(), batches)
-def test_simulating_an_approximate_circuit_gives_the_graphs_output(graph, images):
-    circuit = compiled(graph, images=images, security="insecure", max_error=1e3)
-    x = inputs(graph, images)
-    expected = graph.logits(x)
-    # The same real arithmetic in another order: float64 rounding of some hundred terms.
-    assert simulate(circuit, x) == pytest.approx(expected, rel=1e-9, abs=1e-9)
-
-
-@settings(max_examples=15)
-@given(polynomial_graphs())
-def test_an_approximate_circuit_keeps_to_the_error_that_was_asked_for(graph):
-    circuit = compiled(graph, security="insecure", max_error=1e-3)
-    assert circuit.output_bound <= 1e-3
-    assert circuit.interface.tolerance == 2e-3
-
-
-def test_the_deepest_network_of_the_ring_fits_and_one_level_more_does_not():
-    """Dense, square, dense, square, dense fits N = 8192; two squares more do not, and take the next ring."""
-    rng = np.random.default_rng(0)
-    square = Activation("square")
-
-    def graph(squares):
-        middle = [node for _ in range(squares - 1) for node in (dense(rng.normal(size=(8, 8)) / 8), square)]
-        return Graph((8,), (dense(rng.normal(size=(8, 8)) / 8), square, *middle, dense(rng.normal(size=(2, 8)))))
-
-    assert compile_approximate(graph(2), max_error=0.2).parameters.poly_modulus_degree == 8192
-    deeper = compile_approximate(graph(4), max_error=0.2)
-    assert deeper.parameters.poly_modulus_degree == 16384
-    assert "N=8192 refused: its depth alone takes 224 bits of modulus, more than 214" in deeper.explain()
-    with pytest.raises(ParameterError, match="fits no parameter set"):
-        compile_approximate(graph(20), max_error=0.2)
-
-
-def test_a_smaller_error_takes_a_larger_ring():
-    finer = compile_approximate(square_graph(), max_error=3e-10)
-    assert finer.parameters.poly_modulus_degree == 16384
-    assert "N=8192 refused: an error bound of 3e-10 takes 2" in finer.explain()
-    assert finer.output_bound <= 3e-10
-
-
-def test_values_that_would_not_fit_the_modulus_are_refused():
-    graph = Graph((1,), (dense([[1e130]]), Activation("square")))
-    with pytest.raises(ParameterError, match=r"N=32768 refused: no scales leave an error bound of 1e\+80"):
-        compile_approximate(graph, max_error=1e80)
-
-
-def test_an_error_that_no_parameters_reach_is_refused():
-    with pytest.raises(ParameterError, match="N=32768 refused: no scales leave an error bound of 1e-20"):
-        compile_approximate(square_graph(), max_error=1e-20)
-
-
-@pytest.mark.parametrize("name", ["relu", "tanh", "sigmoid"])
-def test_ckks_takes_polynomials_only(name):
-    graph = Graph((1,), (dense([[1.0]]), Activation(name), dense([[1.0]])))
-    with pytest.raises(ValueError, match=rf"activations must be \['polynomial', 'square'\], got .*{name}"):
-        compile_approximate(graph)
-
-
-@pytest.mark.parametrize("coefficients", [(1.0,), (1.0, 0.0), (0.0, 0.0, 0.0)])
-def test_a_constant_polynomial_is_refused(coefficients):
-    graph = Graph((1,), (dense([[1.0]]), Activation("polynomial", coefficients), dense([[1.0]])))
-    with pytest.raises(ParameterError, match="stage 1 gives the same output for every input"):
-        compile_approximate(graph)
-
-
-@pytest.mark.parametrize("coefficients", [(0.0, 1.0), (1.0, 2.0, 0.0), (0.0, 0.0, 0.5), (0.5, 0.0, 0.0, 1.0)])
-def test_coefficients_of_zero_are_no_obstacle(coefficients):
-    graph = Graph((2,), (dense([[1.0, -0.5]]), Activation("polynomial", coefficients)))
-    x = inputs(graph, 1)
-    circuit = compile_approximate(graph, security="insecure")
-    assert simulate(circuit, x) == pytest.approx(graph.logits(x), abs=1e-12)
-
-
-@pytest.mark.parametrize(
-    ("options", "name"),
-    [
-        ({"input_range": (1.0, 0.0)}, "input_range"),
-        ({"input_range": (0.0, float("nan"))}, "input_range"),
-        ({"input_range": (float("-inf"), 0.0)}, "input_range"),
-        ({"max_error": 0.0}, "max_error"),
-        ({"max_error": -1.0}, "max_error"),
-        ({"max_error": float("nan")}, "max_error"),
-    ],
-)
-def test_options_out_of_range_are_named(options, name):
-    with pytest.raises(ValueError, match=f"`{name}` must be"):
-        compile_approximate(square_graph(), **options)
-
-
-def test_an_input_range_of_numpy_numbers_is_as_good_as_any():
-    circuit = compile_approximate(square_graph(), input_range=(np.float32(0), np.float32(1)), security="insecure")
-    assert len(circuit.interface.digest) == 64
-
-
-# --------------------------------------------------------------------------------------------------------- inputs
-
-
-INTEGERS, FLOATS = inputs(table_network(), 3), inputs(square_graph(), 3)
-
-
-@pytest.mark.parametrize(
-    ("images", "message"),
-    [
-        (INTEGERS.astype(float), "`images` must be of an integer dtype, got float64; use Client.prepare for floats"),
-        (INTEGERS.astype(bool), "`images` must be of an integer dtype, got bool"),
-        (INTEGERS.astype(object), "`images` must be of an integer dtype, got object"),
-        (INTEGERS[:, :4], r"`images` must have shape \[batch, 5\], got \(3, 4\)"),
-        (INTEGERS[0], r"`images` must have shape \[batch, 5\], got"),
-        (INTEGERS[None], r"`images` must have shape \[batch, 5\], got \(1, 3, 5\)"),
-        (INTEGERS[:0], "`images` must hold 1 to 4 images a batch, got 0"),
-        (INTEGERS * 2, r"`images` must lie in \[0, 1\] and hold no NaN"),
-        (INTEGERS - 1, r"`images` must lie in \[0, 1\] and hold no NaN"),
-        (INTEGERS.astype(np.uint64) + np.uint64(2**64 - 1), r"`images` must lie in \[0, 1\]"),
-    ],
-)
-def test_wrong_integers_are_refused(exact, images, message):
-    for use in (
-        exact.client.encrypt,
-        lambda x: simulate(exact.circuit, x),
-    ):
-        with pytest.raises(InputError, match=message):
-            use(images)
-
-
-@pytest.mark.parametrize(
-    ("images", "message"),
-    [
-        (np.ones((1, 1, 4, 4), int), "`images` must be of a float dtype, got int64"),
-        (FLOATS.astype(complex), "`images` must be of a float dtype, got complex128"),
-        (FLOATS.reshape(3, 16), r"`images` must have shape \[batch, 1, 4, 4\], got \(3, 16\)"),
-        (FLOATS[:0], "`images` must hold 1 to 4 images a batch, got 0"),
-        (FLOATS + 1, r"`images` must lie in \[0.0, 1.0\] and hold no NaN"),
-        (FLOATS * np.nan, r"`images` must lie in \[0.0, 1.0\] and hold no NaN"),
-        (np.full_like(FLOATS, np.inf), r"`images` must lie in \[0.0, 1.0\]"),
-    ],
-)
-def test_wrong_floats_are_refused(approximate, images, message):
-    for use in (
-        approximate.client.encrypt,
-        lambda x: simulate(approximate.circuit, x),
-    ):
-        with pytest.raises(InputError, match=message):
-            use(images)
-
-
-def test_a_batch_that_is_too_large_is_refused_by_the_client(party):
-    network = square_graph() if party.circuit.parameters.scheme == "ckks" else table_network()
-    with pytest.raises(InputError, match="`images` must hold 1 to 4 images a batch, got 5"):
-        party.client.encrypt(inputs(network, 5))
-
-
-@pytest.mark.parametrize("dtype", [np.int8, np.uint8, np.int32, np.uint64])
-def test_any_integer_dtype_will_do(exact, dtype):
-    assert np.array_equal(simulate(exact.circuit, INTEGERS.astype(dtype)), table_network().logits(INTEGERS))
-
-
-def test_a_network_of_flattened_maps_orders_its_outputs_as_the_network_does():
-    """Channels, rows, columns, C order; and 3 * 2 * 2 = 12 outputs in a period of 16."""
-    rng = np.random.default_rng(3)
-    conv = Conv2d(rng.integers(-3, 4, (3, 2, 2, 2)), rng.integers(-3, 4, 3))
-    network = IntNetwork((2, 3, 3), IntDomain(0, 3), (conv, Flatten()))
-    x = inputs(network, 3)
-    circuit = compile_exact(network, images=3, security="insecure")
-    assert (circuit.interface.output.width, circuit.interface.output.outputs) == (16, 12)
-    assert np.array_equal(simulate(circuit, x), network.logits(x))
