@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from bench.papers import linear, thesis
+from bench.papers import delta_rule, linear, thesis
 from bench.papers.experiment import Experiment
 
-EXPERIMENTS: Mapping[str, Experiment] = MappingProxyType({**thesis.EXPERIMENTS, **linear.EXPERIMENTS})
+EXPERIMENTS: Mapping[str, Experiment] = MappingProxyType(
+    {**thesis.EXPERIMENTS, **delta_rule.EXPERIMENTS, **linear.EXPERIMENTS}
+)
