@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -80,7 +81,7 @@ class History(OfTraining):
         """Train the network."""
         record, figures = run.trained(self.training).record, dict[str, Share | float]()
         for name in self.names:
-            values = map(float, record[name]) if name == VARIANCE else counted(record, name)
+            values: Sequence[Share | float] = record[name].tolist() if name == VARIANCE else counted(record, name)
             figures |= {f"{name} {epoch}": value for epoch, value in enumerate(values, 1)}
         return Measured(figures)
 
