@@ -18,13 +18,13 @@ from plaintext_models.attacks.core.losses import cross_entropy
 from plaintext_models.attacks.core.target import Target
 from plaintext_models.attacks.nearest.deepfool import deepfool
 from plaintext_models.attacks.sparse.local_search import local_search
+from plaintext_models.evaluation.card import Effort
 from plaintext_models.evaluation.judge import Share
 from plaintext_models.stochastic.moments import expected_squared_error
 from plaintext_models.stochastic.votes import averaged, ballots, majority, mean
 
 VOTES = (1, 2, 5, 10, 50)
 RADII = (0.1, 0.2, 0.3)
-DRAWS, STEPS = 30, 20  # of the attack on the mean of answers
 ROUNDS = {True: 30, False: 150}  # of local search, 5 pixels each, by whether it is the quick version
 LOCAL = {True: 25, False: 49}  # images that it attacks
 
@@ -154,7 +154,7 @@ class Voted(OfTraining):
         for name, moved in (
             ("clean", images),
             ("growing FGSM", growing(target, images, labels)[0]),
-            ("mean attacked", through_the_mean(target, images, labels, RADII[0])),
+            ("mean attacked", through_the_mean(target, images, labels, RADII[0], run.effort)),
         ):
             logits = ballots(target, moved, max(VOTES))
             for draws in VOTES:
@@ -181,7 +181,7 @@ class Claims(OfTraining):
         figures: dict[str, Share | float] = {"accuracy": right(target, run, 2000, self.votes)}
         for name, moved in (
             ("growing FGSM", growing(target, images, labels)[0]),
-            ("mean attacked", through_the_mean(target, images, labels, RADII[0])),
+            ("mean attacked", through_the_mean(target, images, labels, RADII[0], run.effort)),
         ):
             answers = majority(ballots(target, moved, self.votes))
             figures[name] = Share(int((answers == labels).sum()), len(labels))
@@ -262,7 +262,7 @@ def growing(target: Target, images: Tensor, labels: Tensor, levels: int = 1000) 
     return moved, fooled
 
 
-def through_the_mean(target: Target, images: Tensor, labels: Tensor, radius: float) -> Tensor:
-    """Images made against the mean of a target's answers."""
-    known = averaged(target, DRAWS) if target.stochastic else target
-    return ascend(known, images, Goal(labels), Ball("linf", radius), steps=STEPS, generator=torch.Generator())
+def through_the_mean(target: Target, images: Tensor, labels: Tensor, radius: float, effort: Effort) -> Tensor:
+    """Images made against the mean of a target's answers, over the draws and by the steps of a card's PGD."""
+    known = averaged(target, effort.draws) if target.stochastic else target
+    return ascend(known, images, Goal(labels), Ball("linf", radius), steps=effort.steps, generator=torch.Generator())
