@@ -225,6 +225,9 @@ class PaperOptions(Options):
     images: Annotated[int | None, Option("Test images, the first ones; by default its own number.", least=1)] = None
     data: Data = None
     keep: Annotated[Path, Option("Folder that finished runs are kept in, and taken from.")] = Path("paper")
+    report: Annotated[Path | None, Option("Write a report, with all pictures, into this folder.", writes="report")] = (
+        None
+    )
     json: Json = None
     seed: Annotated[int, Option("The first run's; the others' follow.", least=0, most=MAX_SEED // 2)] = 0
 

@@ -14,11 +14,12 @@ from bench.papers.experiment import Experiment, Setting
 from bench.papers.registry import EXPERIMENTS
 from bench.papers.store import Kept, kept, loaded
 from bench.report.paper import Estimate, Figure, PaperRow, estimate, estimate_number, show
+from bench.report.paper_document import report
 from bench.tables.documents import PUBLISHED
 from plaintext_models.evaluation.card import FULL, QUICK
 from plaintext_models.evaluation.judge import Share
 
-__all__ = ["PaperJob", "jobs", "measure", "show"]
+__all__ = ["PaperJob", "jobs", "measure", "report", "show"]
 
 
 @dataclass(frozen=True)
@@ -77,7 +78,7 @@ def jobs(options: PaperOptions) -> tuple[PaperJob, ...]:
     return tuple(found)
 
 
-def measure(job: PaperJob, report: Reporter) -> tuple[PaperRow, ...]:
+def measure(job: PaperJob, reporter: Reporter) -> tuple[PaperRow, ...]:
     """A row for every setting, of all its runs; a run that is kept already is not made again.
 
     Raises:
@@ -92,7 +93,7 @@ def measure(job: PaperJob, report: Reporter) -> tuple[PaperRow, ...]:
         dataset, runs = loaded(setting.subject.dataset, job.data), list[Kept]()
         for seed in job.seeds:
             where = f"{setting.name}, seed {seed}"
-            report(where, (number * len(job.seeds) + len(runs)) / (len(settings) * len(job.seeds)))
+            reporter(where, (number * len(job.seeds) + len(runs)) / (len(settings) * len(job.seeds)))
             try:
                 run = kept(
                     setting.subject,
@@ -101,7 +102,7 @@ def measure(job: PaperJob, report: Reporter) -> tuple[PaperRow, ...]:
                     job.images,
                     seed,
                     keep=job.keep,
-                    report=partial(_tell, report, where),
+                    report=partial(_tell, reporter, where),
                 )
             except FloatingPointError as error:
                 raise FloatingPointError(
@@ -112,8 +113,8 @@ def measure(job: PaperJob, report: Reporter) -> tuple[PaperRow, ...]:
     return tuple(rows)
 
 
-def _tell(report: Reporter, where: str, what: str) -> None:
-    report(f"{where}: {what}")
+def _tell(reporter: Reporter, where: str, what: str) -> None:
+    reporter(f"{where}: {what}")
 
 
 def _row(job: PaperJob, experiment: Experiment, setting: Setting, runs: Sequence[Kept]) -> PaperRow:

@@ -98,6 +98,11 @@ def run(case: Case, values: Mapping[str, Any]) -> None:
                         write_atomically(path / name, content)
                         written.append(path / name)
                         console.print(f"Picture written to {path / name}")
+                case "report":
+                    for name, content in implementation.report(rows).items():
+                        write_atomically(path / name, content)
+                        written.append(path / name)
+                    console.print(f"Report written to {path}")
 
 
 @dataclass
