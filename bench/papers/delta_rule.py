@@ -229,7 +229,7 @@ EXPERIMENTS: Mapping[str, Experiment] = MappingProxyType(
                     for name in ("FGSM", "DeepFool", "LocalSearch")
                     for what in (", n = 1", ", n = 10", " fools")
                 ),
-                *(Column(f"{name} {radius}") for name in ("FGSM", "adaptive") for radius in RADII),
+                *(Column(f"{name} {radius}") for name in ("FGSM", "adaptive", "one draw") for radius in RADII),
             ),
             (
                 Order("MLP, learnable 0.5", "MLP", "FGSM, n = 1"),

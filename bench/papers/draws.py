@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from bench.papers.attacked import ADAPTIVE, PUBLISHED, attacked
+from bench.papers.attacked import ADAPTIVE, ONE_DRAW, PUBLISHED, attacked
 from bench.papers.drawn import HELD_OUT, VALIDATION, VARIANCE, DrawnWeights
 from bench.papers.experiment import Arrays, Making, Measured, Run
 from plaintext_models.attacks.ball.ascend import ascend
@@ -137,7 +137,8 @@ class Attacks(OfTraining):
             figures[f"{name} fools"] = Share(int(fooled.sum()), len(fooled))
         for radius in RADII:
             measured = attacked(defended, run, radius)
-            figures |= {f"FGSM {radius}": measured[PUBLISHED], f"adaptive {radius}": measured[ADAPTIVE]}
+            names = {PUBLISHED: f"FGSM {radius}", ADAPTIVE: f"adaptive {radius}", ONE_DRAW: f"one draw {radius}"}
+            figures |= {names[name]: figure for name, figure in measured.items() if name in names}
         return Measured(figures)
 
 
