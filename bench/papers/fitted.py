@@ -10,6 +10,7 @@ from bench.papers.experiment import Making, Trained
 from plaintext_models.data.datasets import Dataset
 from plaintext_models.data.subsets import first, only
 from plaintext_models.defences.defence import Training
+from plaintext_models.nets.dbm import Dbm
 from plaintext_models.nets.logistic import Logistic
 from plaintext_models.nets.rbf import likelihood
 from plaintext_models.training.loop import Batch, LossHook
@@ -39,6 +40,20 @@ class ByLikelihood:
             return likelihood(logits, batch.labels)
 
         return make(recipe, dataset, report=report, loss=lambda _: loss)
+
+
+@dataclass(frozen=True)
+class ByPrediction:
+    """Training of a deep Boltzmann machine on what is missing; see `plaintext_models.nets.dbm`."""
+
+    def train(self, recipe: Recipe, dataset: Dataset, *, report: Report | None = None) -> nn.Module:
+        """The machine of a recipe, trained so."""
+        return make(recipe, dataset, report=report, loss=self.loss)
+
+    def loss(self, module: nn.Module) -> LossHook:
+        """The loss of a machine."""
+        assert isinstance(module, Dbm)
+        return lambda _, batch: module.multi_prediction(batch.images, batch.labels, batch.generator)
 
 
 @dataclass(frozen=True)

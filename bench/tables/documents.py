@@ -39,6 +39,7 @@ NETWORKS: Mapping[str, Origin] = MappingProxyType(
         "mnist-lstm": Origin(("T5", "S18"), "Hochreiter and Schmidhuber, 1997", "T 1, S 6"),
         "mnist-softmax": Origin(("A2", "A11"), "Goodfellow et al., arXiv:1412.6572", "A"),
         "mnist-maxout": Origin(("A7",), "Goodfellow et al., arXiv:1302.4389", "A"),
+        "mnist-dbm": Origin(("A13",), "Goodfellow et al., NIPS 2013", "A"),
         "mnist-rbf": Origin(("A10",), "Goodfellow et al., arXiv:1412.6572", "A"),
     }
 )

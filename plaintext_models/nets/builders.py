@@ -7,6 +7,7 @@ from typing import Any
 from torch import nn
 
 from plaintext_models.nets.cnn import cnn, pooled_cnn, table_cnn
+from plaintext_models.nets.dbm import Dbm
 from plaintext_models.nets.logistic import Logistic
 from plaintext_models.nets.maxout import maxout
 from plaintext_models.nets.mlp import mlp, table_mlp
@@ -37,6 +38,7 @@ BUILDERS: Mapping[str, Callable[..., nn.Module]] = MappingProxyType(
         "resnet": resnet,
         "maxout": maxout,
         "rbf": Rbf,
+        "dbm": Dbm,
         "logistic": Logistic,
         "lstm": LSTM,
         "random_mlp": randomised(mlp),

@@ -13,6 +13,7 @@ OPTIONS = {
     "resnet": {"channels": (2, 3), "denoise": "mean"},
     "maxout": {"hidden": (6, 5), "pieces": 3},
     "rbf": {"rank": 2},
+    "dbm": {"hidden": (5, 4)},
     "logistic": {},
     "lstm": {"hidden": 5, "steps": 4},
     "random_mlp": {"hidden": (8,), "weights": {"kind": "normal"}},
