@@ -28,7 +28,7 @@ class RandomWeights:
     weights: Mapping[str, Any] = field(default_factory=dict)
 
     def train(self, recipe: Recipe, dataset: Dataset, *, report: Report | None = None) -> nn.Module:
-        """The network of a recipe, an "mlp", an "lstm" or a "resnet", trained so."""
+        """The network of a recipe, one of `plaintext_models.nets.builders.FLOAT`, trained so."""
         return make(self.changed(recipe, len(dataset.train_images)), dataset, report=report)
 
     def changed(self, recipe: Recipe, images: int) -> Recipe:

@@ -30,20 +30,26 @@ def randomised(base: Callable[..., nn.Module]) -> Callable[..., nn.Module]:
     return built
 
 
-BUILDERS: Mapping[str, Callable[..., nn.Module]] = MappingProxyType(
+#: Architectures of float layers, whose weights may be drawn.
+FLOAT: Mapping[str, Callable[..., nn.Module]] = MappingProxyType(
     {
         "mlp": mlp,
         "cnn": cnn,
         "pooled_cnn": pooled_cnn,
         "resnet": resnet,
         "maxout": maxout,
+        "lstm": LSTM,
+    }
+)
+
+#: All architectures; those of float layers also with weights that are drawn: "random_mlp" and so on.
+BUILDERS: Mapping[str, Callable[..., nn.Module]] = MappingProxyType(
+    {
+        **FLOAT,
+        **{f"random_{name}": randomised(base) for name, base in FLOAT.items()},
         "rbf": Rbf,
         "dbm": Dbm,
         "logistic": Logistic,
-        "lstm": LSTM,
-        "random_mlp": randomised(mlp),
-        "random_lstm": randomised(LSTM),
-        "random_resnet": randomised(resnet),
         "table_mlp": table_mlp,
         "table_cnn": table_cnn,
     }
