@@ -16,6 +16,8 @@ from plaintext_models.nets.mlp import mlp
 from plaintext_models.zoo.registry import RECIPES
 
 RECIPE = replace(RECIPES["digits-mlp"], epochs=5)
+RECURRENT = replace(RECIPE, network="lstm", options={"hidden": 8, "steps": 8}, epochs=1)
+RESIDUAL = replace(RECIPE, network="resnet", options={"channels": (2, 3)}, epochs=1)
 NORMAL = DrawnWeights(RECIPE, {"kind": "normal", "fraction": 0.5}, None, drawn=True)
 LITTLE = Effort(2, 2, 1, 2, 1, 5, 2, 3)
 
@@ -55,6 +57,11 @@ def test_a_training_is_restored_as_it_was(run):
     [
         ("S18", draws.Accuracy(NORMAL, tests=100)),
         ("S18", draws.Accuracy(NORMAL, 5, tests=100)),
+        ("S18", draws.Accuracy(DrawnWeights(RECURRENT, delta_rule.DECAY, 200), tests=100)),
+        (
+            "S21",
+            draws.Accuracy(DrawnWeights(RESIDUAL, {**delta_rule.learnable(0.5), "convolutions": True}, 200), tests=100),
+        ),
         ("S22", draws.History(NORMAL, (VARIANCE, VALIDATION, DISTURBED))),
         ("S15", draws.Voted(NORMAL)),
         ("S24", draws.Claims(NORMAL, 5)),
