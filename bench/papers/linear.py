@@ -174,7 +174,7 @@ EXPERIMENTS: Mapping[str, Experiment] = MappingProxyType(
         ),
         "A3": Experiment(
             _turned,
-            (Column("FGSM"), *curve(_TURNS, "turned", ANGLES)),
+            (Column("FGSM"), *curve(_TURNS, "turned", ANGLES), Column("adaptive")),
             quick=_QUICK,
             full=_FULL,
             smaller=SMALLER,

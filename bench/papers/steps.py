@@ -135,7 +135,7 @@ class Turning(OfTraining):
         figures: Figures = {"FGSM": _share(_wrong(module, stepped(module, images, labels), labels))}
         for angle in self.angles:
             figures[f"turned {angle:g}"] = _share(_wrong(module, rotate(target, images, goal, angle), labels))
-        return Measured(figures)
+        return Measured({**figures, "adaptive": worst(module, images, labels, run)})
 
 
 @dataclass(frozen=True)
