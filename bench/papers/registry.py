@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from bench.papers import linear, masking, thesis
+from bench.papers import delta_rule, linear, masking, thesis
 from bench.papers.experiment import Experiment
 
 EXPERIMENTS: Mapping[str, Experiment] = MappingProxyType(
-    {**thesis.EXPERIMENTS, **linear.EXPERIMENTS, **masking.EXPERIMENTS}
+    {**thesis.EXPERIMENTS, **delta_rule.EXPERIMENTS, **linear.EXPERIMENTS, **masking.EXPERIMENTS}
 )

@@ -7,6 +7,7 @@ from typing import Any
 from torch import nn
 
 from plaintext_models.nets.cnn import cnn, pooled_cnn, table_cnn
+from plaintext_models.nets.dbm import Dbm
 from plaintext_models.nets.logistic import Logistic
 from plaintext_models.nets.maxout import maxout
 from plaintext_models.nets.mlp import mlp, table_mlp
@@ -30,20 +31,27 @@ def randomised(base: Callable[..., nn.Module]) -> Callable[..., nn.Module]:
     return built
 
 
-BUILDERS: Mapping[str, Callable[..., nn.Module]] = MappingProxyType(
+#: Architectures of float layers, whose weights may be drawn.
+FLOAT: Mapping[str, Callable[..., nn.Module]] = MappingProxyType(
     {
         "mlp": mlp,
         "cnn": cnn,
         "pooled_cnn": pooled_cnn,
         "resnet": resnet,
         "maxout": maxout,
-        "rbf": Rbf,
-        "logistic": Logistic,
         "lstm": LSTM,
+    }
+)
+
+#: All architectures; those of float layers also with weights that are drawn: "random_mlp" and so on.
+BUILDERS: Mapping[str, Callable[..., nn.Module]] = MappingProxyType(
+    {
+        **FLOAT,
+        **{f"random_{name}": randomised(base) for name, base in FLOAT.items()},
         "masked_cnn": masked_cnn,
-        "random_mlp": randomised(mlp),
-        "random_lstm": randomised(LSTM),
-        "random_resnet": randomised(resnet),
+        "rbf": Rbf,
+        "dbm": Dbm,
+        "logistic": Logistic,
         "table_mlp": table_mlp,
         "table_cnn": table_cnn,
     }

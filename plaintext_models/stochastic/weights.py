@@ -73,15 +73,16 @@ class Normal(Drawing):
 class DeltaRule(Drawing):
     """The stochastic delta rule: normal weights whose deviations grow with gradients, and decay.
 
-    Frazier-Logue and Hanson, arXiv:1808.03578. With every backward pass in training mode, the deviation s of a weight
-    becomes s + growth |g|, g the loss's gradient by the drawn weight; with every `period`-th of them, it is then
+    Frazier-Logue and Hanson, arXiv:1808.03578. With every `interval`-th backward pass in training mode, the deviation
+    s of a weight becomes s + growth |g|, g the loss's gradient by the drawn weight; with every `period`-th, it is then
     multiplied by `decay`. A decay of 1 is the rule without decay; without growth and deviations it is plain training.
 
     Args:
         weight: The means, of any shape.
         growth: How deviations grow with gradients, not negative.
+        interval: Every how many backward passes they grow, from 1.
         decay: What they are multiplied by, above 0, up to 1.
-        period: Every how many backward passes, from 1.
+        period: Every how many backward passes they decay, from 1.
         fraction: Where all deviations start, in units of `xavier`, not negative.
 
     Raises:
@@ -92,12 +93,19 @@ class DeltaRule(Drawing):
     passes: Tensor
 
     def __init__(
-        self, weight: Tensor, *, growth: float = 0.05, decay: float = 0.7, period: int = 1, fraction: float = 0.5
+        self,
+        weight: Tensor,
+        *,
+        growth: float = 0.05,
+        interval: int = 1,
+        decay: float = 0.7,
+        period: int = 1,
+        fraction: float = 0.5,
     ) -> None:
         super().__init__()
         self.growth = number(growth, "growth", least=0)
         self.decay = number(decay, "decay", above=0, most=1)
-        self.period = integer(period, "period", 1)
+        self.interval, self.period = integer(interval, "interval", 1), integer(period, "period", 1)
         start = number(fraction, "fraction", least=0) * xavier(weight)
         self.register_buffer("deviation", torch.full_like(weight, start))
         self.register_buffer("passes", torch.zeros((), dtype=torch.int64))
@@ -113,7 +121,8 @@ class DeltaRule(Drawing):
 
     def _learn(self, gradient: Tensor) -> None:
         self.passes += 1
-        self.deviation += self.growth * gradient.abs()
+        if int(self.passes) % self.interval == 0:
+            self.deviation += self.growth * gradient.abs()
         if int(self.passes) % self.period == 0:
             self.deviation *= self.decay
 

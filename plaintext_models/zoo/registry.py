@@ -172,6 +172,15 @@ RECIPES: Mapping[str, Recipe] = MappingProxyType(
             learning_rate=2e-3,
             batch_size=100,
         ),
+        "mnist-dbm": Recipe(
+            "A generative model that classifies by inference.",
+            "mnist",
+            "dbm",
+            {"hidden": (500, 500)},
+            epochs=30,
+            learning_rate=1e-2,
+            batch_size=100,
+        ),
         "mnist-rbf": Recipe(
             "A shallow network that is sure of nothing far from what it knows.",
             "mnist",

@@ -58,7 +58,7 @@ def test_the_delta_rule_decays_twice_an_epoch(digits):
     recipe = RandomWeights({"kind": "delta rule"}).changed(RECIPE, len(digits.train_images))
     rule = next(part for part in untrained(recipe, digits).modules() if isinstance(part, DeltaRule))
     steps = len(digits.train_images) // recipe.batch_size
-    assert rule.period == steps // 2
+    assert rule.period == rule.interval == steps // 2
     trained = make(recipe, digits)
     passes = [int(part.passes) for part in trained.modules() if isinstance(part, DeltaRule)]
     assert passes == [steps] * 6  # weights and biases of three layers

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from plaintext_models.nets.builders import BUILDERS, build
+from plaintext_models.nets.builders import BUILDERS, FLOAT, build
 
 OPTIONS = {
     "mlp": {"hidden": (8,)},
@@ -13,22 +13,22 @@ OPTIONS = {
     "resnet": {"channels": (2, 3), "denoise": "mean"},
     "maxout": {"hidden": (6, 5), "pieces": 3},
     "rbf": {"rank": 2},
+    "dbm": {"hidden": (5, 4)},
     "logistic": {},
     "lstm": {"hidden": 5, "steps": 4},
     "masked_cnn": {"channels": (2, 3), "dense": 5, "masks": "gates", "gates": {"hidden": 4}},
-    "random_mlp": {"hidden": (8,), "weights": {"kind": "normal"}},
-    "random_lstm": {"hidden": 5, "steps": 4, "weights": {"kind": "delta rule"}},
-    "random_resnet": {"channels": (2, 3), "weights": {"kind": "dropconnect", "convolutions": True}},
     "table_mlp": {"hidden": 8, "points": 57, "input_bits": 2},
     "table_cnn": {"channels": 2, "kernel": 3, "points": 57, "input_bits": 2},
 }
+KINDS = ({"kind": "normal"}, {"kind": "delta rule"}, {"kind": "dropconnect", "convolutions": True})
+RANDOM = {f"random_{name}": {**OPTIONS[name], "weights": KINDS[i % 3]} for i, name in enumerate(FLOAT)}
 
 
 @pytest.mark.parametrize("name", BUILDERS)
 @pytest.mark.parametrize("shape", [(1, 10, 12), (3, 28, 28)])
 def test_every_architecture_takes_its_images(name, shape):
     classes = 2 if name == "logistic" else 7
-    module = build(name, shape, classes, **OPTIONS[name])
+    module = build(name, shape, classes, **(OPTIONS | RANDOM)[name])
     assert module(torch.rand(2, *shape)).shape == (2, classes)
 
 

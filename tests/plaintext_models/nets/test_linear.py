@@ -1,5 +1,6 @@
 """Networks on which linearity is explained: logistic regression, maxout, radial basis functions, ensembles."""
 
+import itertools
 import math
 
 import pytest
@@ -12,6 +13,7 @@ from plaintext_models.attacks.ball.ascend import ascend
 from plaintext_models.attacks.core.ball import Ball
 from plaintext_models.attacks.core.goal import Goal
 from plaintext_models.attacks.core.target import Target
+from plaintext_models.nets.dbm import Dbm
 from plaintext_models.nets.ensemble import Ensemble
 from plaintext_models.nets.logistic import Logistic
 from plaintext_models.nets.maxout import Maxout, maxout
@@ -98,6 +100,36 @@ def test_its_loss_takes_every_class_by_itself():
         for row, label in zip(logits, labels.tolist(), strict=True)
     ]
     assert likelihood(logits, labels).item() == pytest.approx(sum(expected) / 3, rel=1e-5)
+
+
+def test_inference_is_exact_where_weights_are_small():
+    torch.manual_seed(3)
+    machine, pixels = Dbm((1, 1, 2), 3, hidden=(2, 2), rounds=30).double(), torch.tensor([[1.0, 0.0]]).double()
+    for parts, size in ((machine.weights, 0.05), (machine.biases, 1.0)):
+        for part in parts:
+            part.data = size * torch.randn_like(part)
+    a, b, c = machine.weights
+    _, first, second, top = machine.biases
+    masses = torch.zeros(3).double()
+    for h, g in itertools.product(itertools.product((0.0, 1.0), repeat=2), repeat=2):
+        one, other = torch.tensor(h).double(), torch.tensor(g).double()
+        energies = pixels[0] @ a @ one + one @ b @ other + other @ c + first @ one + second @ other + top
+        masses += energies.exp()
+    # mean field is wrong by products of two weights, here 0.0025, in log-odds
+    assert torch.allclose(machine(pixels.reshape(1, 1, 1, 2)).softmax(1), masses / masses.sum(), atol=1e-3)
+
+
+def test_what_is_predicted_is_what_is_missing():
+    machine, images = Dbm((1, 2, 2), 3, hidden=(4, 4)), torch.rand(5, 1, 2, 2)
+    known = torch.rand(5, 4) < 0.5
+    none, classes = torch.zeros(5, 1, dtype=torch.bool), torch.zeros(5, 3)
+    other = torch.where(known, images.flatten(1), torch.rand(5, 4))
+    one, two = (machine.infer(pixels, known, classes, none) for pixels in (images.flatten(1), other))
+    assert torch.equal(one[0], two[0])
+    assert torch.equal(one[1], two[1])
+    assert torch.equal(machine(images), machine.infer(images.flatten(1), known | True, classes + 7, none)[1])
+    machine.multi_prediction(images, torch.arange(5) % 3, torch.Generator().manual_seed(0)).backward()
+    assert all(part.grad is not None and part.grad.any() for part in machine.parameters())
 
 
 def test_an_ensemble_answers_the_mean_of_its_probabilities():

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from plaintext_models.attacks.core.target import Target
 from plaintext_models.stochastic.moments import expected_squared_error
-from plaintext_models.stochastic.votes import ballots, majority, mean
+from plaintext_models.stochastic.votes import averaged, ballots, majority, mean
 
 
 @settings(max_examples=20, deadline=None)
@@ -31,6 +31,19 @@ def test_every_ballot_is_a_forward():
     found = ballots(target, torch.rand(3, 1, 2, 2), 4)
     assert found[:, 0, 0].tolist() == [0, 1, 2, 3]
     assert found.shape == (4, 3, 2)
+
+
+def test_an_ensemble_of_draws_is_the_mean_of_their_probabilities():
+    generator = torch.Generator().manual_seed(0)
+    noisy = Target(lambda images: images.flatten(1) + torch.randn(4, generator=generator), stochastic=True)
+    images, ensemble = torch.rand(3, 1, 2, 2), averaged(noisy, 5)
+    assert ensemble.stochastic
+    logits = ballots(ensemble, images, 1)[0]
+    generator.manual_seed(0)
+    expected = ballots(noisy, images, 5).softmax(2).mean(0)
+    assert torch.allclose(logits.exp(), expected, atol=1e-6)
+    gradient, _ = ensemble.gradient(images, lambda answers: answers[:, 0])
+    assert bool((gradient.flatten(1)[:, 0] > 0).all())
 
 
 @settings(max_examples=30, deadline=None)
