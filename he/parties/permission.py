@@ -139,7 +139,7 @@ class Permission(Signed):
             circuit: the digest of the circuit's interface.
             key: the name of the evaluation keys.
             clock: returns the time.
-            revocation: the newest that is known, if any.
+            revocation: the newest that is known of this circuit, if any.
 
         Raises:
             NotPermittedError: if it does not.
@@ -150,7 +150,7 @@ class Permission(Signed):
             raise NotPermittedError("the permission is for another key")
         if clock() >= self.expires:
             raise NotPermittedError("the permission has expired; ask the model's owner for another")
-        if revocation and (revocation.circuit, self.number < revocation.least) == (self.circuit, True):
+        if revocation and self.number < revocation.least:
             raise NotPermittedError("the permission has been revoked; ask the model's owner for another")
 
 
@@ -173,10 +173,19 @@ class Revocation(Signed):
     def _kind(cls) -> Kind:
         return Kind.REVOCATION
 
+    def newest(self, known: Revocation | None, circuit: str) -> Revocation:
+        """Return which counts, this or one that is known: the one that revokes the most.
 
-def newest(known: Revocation | None, found: Revocation) -> Revocation:
-    """Return which of two revocations counts, of one owner's for one circuit: the one that revokes the most."""
-    return found if known is None or found.least > known.least else known
+        Args:
+            known: one of the same owner's and for the same circuit, if any.
+            circuit: the digest of the circuit's interface.
+
+        Raises:
+            NotPermittedError: if this is for another circuit, which says nothing of that one.
+        """
+        if self.circuit != circuit:
+            raise NotPermittedError("the revocation is for another circuit; ask the model's owner for this one's")
+        return self if known is None or self.least > known.least else known
 
 
 def verification_key(signer: bytes, name: str = "owner", due: str = "ModelOwner.verification_key") -> Ed25519PublicKey:

@@ -50,7 +50,7 @@ class Operation:
     def statuses(self) -> list[int]:
         """The statuses of all refusals."""
         body = (408, 413, 415, 422, 507) if self.body else ()
-        return sorted({400, 429, 500, *((401, 403) if self.secured else ()), *body, *self.problems})
+        return sorted({400, 429, 431, 500, 503, *((401, 403) if self.secured else ()), *body, *self.problems})
 
 
 _MODEL = "/v1/models/{model}"
@@ -76,7 +76,7 @@ OPERATIONS = (
         _KEYS,
         handlers.upload,
         {200: (JSON, "Keys"), 201: (JSON, "Keys")},
-        (404, 503),
+        (404,),
         secured=True,
         body="A client's evaluation keys for the model; the address names their digest.",
     ),
@@ -88,7 +88,7 @@ OPERATIONS = (
         f"{_KEYS}/evaluations",
         handlers.evaluate,
         {200: (bodies.MEDIA_TYPE, "Message")},
-        (404, 409, 503),
+        (404, 409),
         secured=True,
         body="A request of `Client.encrypt`. It is evaluated once; the answer is for `Client.decrypt`.",
     ),
