@@ -18,6 +18,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from he.circuit.circuit import Circuit
 from he.circuit.family import Family, Offer
 from he.circuit.residues import ResidueCircuit
 from he.formats.keys import write_private
@@ -58,8 +59,9 @@ def save_model(path: Path, network: IntNetwork | Graph, family: Family) -> None:
         network.save(draft / "network.npz")
         for number, circuit in enumerate(family.circuits):
             save(circuit, draft / f"{number}.circuit")
-        if family.circuits[0].interface.encrypted:
-            owner = ModelOwner(family.circuits[0])
+        first = family.circuits[0]
+        if isinstance(first, Circuit) and first.interface.encrypted:
+            owner = ModelOwner(first)
             save(owner.circuit, draft / "0.public")
             write_atomically(draft / OWNER, owner.verification_key)
             (draft / ISSUING).mkdir(mode=0o700)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from he.formats.messages import largest_message
 from he.parties.evaluation_keys import EvaluationKeys
@@ -63,7 +64,7 @@ def evaluate(folder: Path, model: Path, threads: int | None = None, *, again: bo
     return len(requests)
 
 
-def _network(folder: Path, model: Path) -> dict[str, bytes]:
+def _network(folder: Path, model: Path) -> dict[str, Any]:
     """Return what a session needs of an encrypted network, as its owner has issued it."""
     network = require_made(folder / ISSUED / "network", "issue").read_bytes()
     found = {"network": network, "owner": require_made(model / OWNER, MAKER).read_bytes()}
