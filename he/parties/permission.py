@@ -17,12 +17,13 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 from he.circuit.commitment import is_digest
-from he.formats.messages import Kind, MessageError, open_message, require_fields, seal_message
+from he.formats.messages import Kind, MessageError, largest_message, open_message, require_fields, seal_message
 from intnn.values.arrays import instance
 from intnn.values.value_object import ValueObject
 
 OWNER_BYTES = 32  # of the key by which an owner's signatures are verified
 SIGNATURE_BYTES = 64
+MOST_SIGNED_BYTES = largest_message(SIGNATURE_BYTES)
 _DOMAIN = b"encrypted inference: signed by a model's owner"  # no other signature of the toolkit begins so
 _LARGEST = 1 << 53  # of numbers and times
 

@@ -36,7 +36,10 @@ def fuzzed(live, examples):
     _, path = live.party(who="all")
     config = schemathesis.Config.from_dict({"checks": {"positive_data_acceptance": {"expected-statuses": REFUSED}}})
     schema = schemathesis.openapi.from_url(f"{live.url}{PATH}", config=config)
-    headers, there = {"Authorization": f"Bearer {live.tokens['all']}"}, {"model": "exact", "keys": path[-64:]}
+    headers, there = (
+        {"Authorization": f"Bearer {live.tokens['all']}"},
+        {"model": "exact", "keys": path[-64:], "network": path[-64:]},
+    )
 
     def call(case, known):
         if known and case.method != "DELETE":
