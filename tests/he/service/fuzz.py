@@ -25,7 +25,7 @@ from he.formats.messages import Kind, open_message
 from he.service import tokens
 from he.service.operations import OPERATIONS
 from he.testing import inputs, table_network
-from tests.he.fuzz import mutated
+from tests.he.mutate import mutated
 
 DOCUMENTED = {status for one in OPERATIONS for status in (*one.answers, *one.statuses)} - {500} | {405}
 SLOWEST_SECONDS = 20.0  # beside others on the machine; the server itself cuts bodies at 10
@@ -34,7 +34,7 @@ HONEST = 0.02  # of all calls
 
 
 class Messages:
-    """What an honest client sends, for `tests.he.fuzz.mutated`."""
+    """What an honest client sends, for `tests.he.mutate.mutated`."""
 
     def __init__(self, kinds) -> None:
         self.messages = {
