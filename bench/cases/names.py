@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import get_args
 
-from bench.tables.documents import PUBLISHED
+from bench.tables.documents import DOCUMENTS, PUBLISHED
 from intnn.approximation.agreement import Task
 from plaintext_models.attacks.core.ball import NORMS
 from plaintext_models.defences.registry import DEFENCES
@@ -54,8 +54,8 @@ def norms() -> tuple[str, ...]:
 
 
 def published() -> tuple[str, ...]:
-    """What is measured again, by the identifiers of the documents that published it, or all of it."""
-    return *PUBLISHED, "all"
+    """What is measured again, by the identifiers of the documents that published it, all of a document, or all."""
+    return *PUBLISHED, *DOCUMENTS, "all"
 
 
 def defences() -> tuple[str, ...]:

@@ -215,17 +215,19 @@ class PaperOptions(Options):
     """What `paper` measures again."""
 
     identifier: Annotated[
-        tuple[str, ...], Option("Which of the documents' results.", choices=names.published, argument=True)
+        tuple[str, ...],
+        Option("Which of the documents' results, or a document.", choices=names.published, argument=True),
     ] = ("T23",)
     quick: Annotated[
         bool, Option("Fewer seeds, images and steps, and digits for MNIST; or all.", flag="--quick/--full")
     ] = True
-    seeds: Annotated[int | None, Option("Runs from scratch; by default 3, or 10 in full.", least=1)] = None
-    images: Annotated[int | None, Option("Test images, the first ones; by default 100, or 1000 in full.", least=1)] = (
-        None
-    )
+    seeds: Annotated[int | None, Option("Runs from scratch; by default the experiment's own number.", least=1)] = None
+    images: Annotated[int | None, Option("Test images, the first ones; by default its own number.", least=1)] = None
     data: Data = None
     keep: Annotated[Path, Option("Folder that finished runs are kept in, and taken from.")] = Path("paper")
+    report: Annotated[Path | None, Option("Write a report, with all pictures, into this folder.", writes="report")] = (
+        None
+    )
     json: Json = None
     seed: Annotated[int, Option("The first run's; the others' follow.", least=0, most=MAX_SEED // 2)] = 0
 

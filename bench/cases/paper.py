@@ -2,46 +2,24 @@
 
 from __future__ import annotations
 
-import json
-import sys
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
-import torch
-
 from bench.cases.options import PaperOptions
-from bench.cases.papers import EXPERIMENTS, Setting, digest
 from bench.harness.case import Reporter
-from bench.report.paper import Estimate, PaperRow, estimate, show
-from intnn.storage.document import write_atomically
-from plaintext_models.attacks.ball.ascend import ascend
-from plaintext_models.attacks.core.ball import Ball
-from plaintext_models.attacks.core.goal import Goal
-from plaintext_models.data import datasets
-from plaintext_models.data.datasets import Dataset
-from plaintext_models.determinism import deterministic
-from plaintext_models.evaluation.card import FULL, QUICK, Effort
-from plaintext_models.evaluation.judge import Unnoticed, guarded, judge
-from plaintext_models.evaluation.runner import evaluate
+from bench.papers.columns import SHARE, Column
+from bench.papers.experiment import Experiment, Setting
+from bench.papers.registry import EXPERIMENTS
+from bench.papers.store import Kept, kept, loaded
+from bench.report.paper import Estimate, Figure, PaperRow, estimate, estimate_number, show
+from bench.report.paper_document import report
+from bench.tables.documents import PUBLISHED
+from plaintext_models.evaluation.card import FULL, QUICK
+from plaintext_models.evaluation.judge import Share
 
-__all__ = ["PaperJob", "jobs", "measure", "show"]
-
-
-@dataclass(frozen=True)
-class Run:
-    """What one training from scratch gave: of `images`, how many stay right.
-
-    Attributes:
-        images: How many images were attacked.
-        clean: How many are right without an attack.
-        attacked: How many are right under the published attack.
-        adaptive: How many are right in the worst case of the card.
-    """
-
-    images: int
-    clean: int
-    attacked: int
-    adaptive: int
+__all__ = ["PaperJob", "jobs", "measure", "report", "show"]
 
 
 @dataclass(frozen=True)
@@ -54,7 +32,7 @@ class PaperJob:
         seeds: The seeds of the runs.
         images: How many test images are attacked.
         data: The folder of the data; None for where it is found by itself.
-        keep: The folder of finished runs.
+        keep: The folder of finished runs and trainings.
     """
 
     identifier: str
@@ -70,6 +48,15 @@ class PaperJob:
         return self.identifier
 
 
+def chosen(names: Sequence[str]) -> tuple[str, ...]:
+    """The identifiers that are meant: themselves, all of a document by its letter, or "all"; each once."""
+    found: list[str] = []
+    for name in names:
+        start = "" if name == "all" else name
+        found += [one for one in PUBLISHED if one == name or (name not in PUBLISHED and one.startswith(start))]
+    return tuple(dict.fromkeys(found))
+
+
 def jobs(options: PaperOptions) -> tuple[PaperJob, ...]:
     """A job for every identifier.
 
@@ -77,109 +64,97 @@ def jobs(options: PaperOptions) -> tuple[PaperJob, ...]:
         ValueError: There are not as many test images.
         DatasetError: The data is missing.
     """
-    quick = options.quick
-    images, count = options.images or (100 if quick else 1000), options.seeds or (3 if quick else 10)
-    identifiers = tuple(EXPERIMENTS) if "all" in options.identifier else tuple(dict.fromkeys(options.identifier))
-    for identifier in identifiers:
-        for setting in EXPERIMENTS[identifier].settings(quick):
-            available = len(datasets.load(setting.recipe.dataset, options.data).test_images)
+    found: list[PaperJob] = []
+    for identifier in chosen(options.identifier):
+        experiment = EXPERIMENTS[identifier]
+        scale = experiment.quick if options.quick else experiment.full
+        images = options.images or scale.images
+        for name in {setting.subject.dataset for setting in experiment.settings(options.quick)}:
+            available = len(loaded(name, options.data).test_images)
             if images > available:
-                raise ValueError(f"`--images` must be at most {available}, got {images}")
-    seeds = tuple(range(options.seed, options.seed + count))
-    return tuple(PaperJob(identifier, quick, seeds, images, options.data, options.keep) for identifier in identifiers)
+                raise ValueError(f"`--images` must be at most {available} for {identifier}, got {images}")
+        seeds = tuple(range(options.seed, options.seed + (options.seeds or scale.seeds)))
+        found.append(PaperJob(identifier, options.quick, seeds, images, options.data, options.keep))
+    return tuple(found)
 
 
-def measure(job: PaperJob, report: Reporter) -> tuple[PaperRow, ...]:
-    """A row for every setting, of all its runs; a run that is kept already is not made again."""
+def measure(job: PaperJob, reporter: Reporter) -> tuple[PaperRow, ...]:
+    """A row for every setting, of all its runs; a run that is kept already is not made again.
+
+    Raises:
+        ValueError: A kept file is damaged.
+        FloatingPointError: The loss of a training is no longer finite; what is finished stays kept.
+    """
     experiment = EXPERIMENTS[job.identifier]
-    rows: list[PaperRow] = []
     settings = experiment.settings(job.quick)
-    effort, total = QUICK if job.quick else FULL, len(settings) * len(job.seeds)
-    for setting in settings:
-        dataset = datasets.load(setting.recipe.dataset, job.data)
-        runs: list[Run] = []
-        digests: list[str] = []
+    effort = QUICK if job.quick else FULL
+    rows: list[PaperRow] = []
+    for number, setting in enumerate(settings):
+        dataset, runs = loaded(setting.subject.dataset, job.data), list[Kept]()
         for seed in job.seeds:
-            report(f"{setting.name}, seed {seed}", (len(rows) * len(job.seeds) + len(runs)) / total)
-            key = digest(setting, dataset, experiment.radius, effort, job.images, seed)
-            path = job.keep / f"{key[:16]}.json"
-            run = _kept(path, key)
-            if run is None:
-                run = made(setting, dataset, experiment.radius, effort, job.images, seed)
-                _keep(path, key, seed, run)
+            where = f"{setting.name}, seed {seed}"
+            reporter(where, (number * len(job.seeds) + len(runs)) / (len(settings) * len(job.seeds)))
+            try:
+                run = kept(
+                    setting.subject,
+                    dataset,
+                    effort,
+                    job.images,
+                    seed,
+                    keep=job.keep,
+                    report=partial(_tell, reporter, where),
+                )
+            except FloatingPointError as error:
+                raise FloatingPointError(
+                    f"{job.identifier}, {where}: {error}. What was finished is kept in {job.keep}"
+                ) from error
             runs.append(run)
-            digests.append(key)
-        rows.append(_row(job, setting, runs, tuple(digests)))
+        rows.append(_row(job, experiment, setting, runs))
     return tuple(rows)
 
 
-def made(setting: Setting, dataset: Dataset, radius: float, effort: Effort, images: int, seed: int) -> Run:
-    """Train a setting's network from scratch, and attack it in both ways.
-
-    The published attack is one step of the gradient sign on the network that is seen by who knows of no defence; what
-    comes of it is judged on the defended one.
-    """
-    clean, labels = (torch.from_numpy(part[:images]) for part in (dataset.test_images, dataset.test_labels))
-    defended, ball, goal = setting.defended(seed, dataset), Ball("linf", radius), Goal(labels)
-    judged, detector = defended.target, defended.detector
-    if detector is not None:
-        judged, goal = guarded(judged, detector), Unnoticed(labels)
-    with deterministic(seed):
-        known, generator = defended.bare or defended.target, torch.Generator().manual_seed(seed)
-        moved = ascend(known, clean, Goal(labels), ball, steps=1, generator=generator, random_start=False)
-        attacked = judge(judged, clean, goal, moved, ball, draws=effort.draws)
-        card = evaluate(
-            defended.target,
-            clean,
-            labels,
-            ball,
-            seed=seed,
-            transfer_from=() if defended.bare is None else (defended.bare,),
-            randomness_off=defended.randomness_off,
-            detector=detector,
-            effort=effort,
-        )
-    return Run(images, card.clean.count, attacked.robust.count, card.verdict.count)
+def _tell(reporter: Reporter, where: str, what: str) -> None:
+    reporter(f"{where}: {what}")
 
 
-def _row(job: PaperJob, setting: Setting, runs: list[Run], digests: tuple[str, ...]) -> PaperRow:
-    def share(name: str) -> Estimate:
-        return estimate([getattr(run, name) for run in runs], job.images)
-
-    attacked, experiment = share("attacked"), EXPERIMENTS[job.identifier]
+def _row(job: PaperJob, experiment: Experiment, setting: Setting, runs: Sequence[Kept]) -> PaperRow:
+    measured = {column.name for column in experiment.columns}
+    if unknown := sorted({name for run in runs for name in run.measured.figures} - measured):
+        raise ValueError(f"`columns` of {job.identifier} must name {', '.join(unknown)}")
+    orders = (order for order in experiment.orders if order.higher == setting.name)
     return PaperRow(
         job.identifier,
         setting.name,
-        setting.recipe.dataset,
-        experiment.radius,
+        setting.subject.dataset,
+        job.quick,
+        experiment.smaller,
         job.images,
         job.seeds,
-        setting.published,
-        None if setting.published is None else attacked.value - setting.published,
-        share("clean"),
-        attacked,
-        share("adaptive"),
-        digests,
-        tuple((order.worse, order.under) for order in experiment.orders if order.better == setting.name),
+        tuple(figure for column in experiment.columns if (figure := _figure(column, setting, runs)) is not None),
+        tuple((order.column, order.lower, order.lower_column or order.column) for order in orders),
+        tuple(run.key for run in runs),
+        sum(run.seconds for run in runs),
+        tuple(str(run.arrays) for run in runs if run.arrays is not None),
+        tuple(experiment.pictures.items()),
+        experiment.hours,
     )
 
 
-def _kept(path: Path, key: str) -> Run | None:
-    """The run of a file, if there is one and it is this recipe's.
-
-    Raises:
-        ValueError: The file is damaged.
-    """
-    if not path.is_file():
+def _figure(column: Column, setting: Setting, runs: Sequence[Kept]) -> Figure | None:
+    """The figure of a column over all runs; None where no run has it."""
+    found = [run.measured.figures[column.name] for run in runs if column.name in run.measured.figures]
+    shares = [one for one in found if isinstance(one, Share) and one.n]
+    numbers = [one for one in found if not isinstance(one, Share)]
+    ours: Estimate
+    if shares and column.unit == SHARE:
+        ours = estimate(shares)
+    elif numbers and column.unit != SHARE:
+        ours = estimate_number(numbers)
+    elif shares or numbers:
+        raise ValueError(f"`{column.name}` must be {'a share' if column.unit == SHARE else 'a number'}, as its unit is")
+    else:
         return None
-    try:
-        stored = json.loads(path.read_text("utf-8"))
-        return Run(**stored["run"]) if stored["digest"] == key else None
-    except (ValueError, TypeError, KeyError) as error:
-        raise ValueError(f"{path} must hold a finished run, got a damaged file; delete it to run anew") from error
-
-
-def _keep(path: Path, key: str, seed: int, run: Run) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    content = {"digest": key, "seed": seed, "command": " ".join(sys.argv[1:]), "run": asdict(run)}
-    write_atomically(path, (json.dumps(content, indent=2) + "\n").encode())
+    printed = setting.published.get(column.name)
+    if printed is None:
+        return Figure(column, ours, None, None, None)
+    return Figure(column, ours, printed.value, printed.deviation, ours.value - printed.value)

@@ -107,6 +107,7 @@ _ALL = (
         options.PaperOptions,
         "bench.cases.paper",
         extras=("data", "attacks", "bench"),
+        schema=2,
     ),
     Case(
         "secrecy",

@@ -43,6 +43,7 @@ def rows(model: str, card: Card) -> tuple[RobustnessRow, ...]:
             entry.name,
             entry.radius,
             entry.robust,
+            one_draw=entry.one_draw.value if card.draws > 1 else None,
             worst=entry.worst.value,
             queries=entry.queries,
             seconds=entry.seconds,
@@ -57,6 +58,7 @@ def rows(model: str, card: Card) -> tuple[RobustnessRow, ...]:
             "worst case of all",
             card.radius,
             card.verdict,
+            one_draw=card.one_draw.value if card.draws > 1 else None,
             worst=card.verdict.value,
             queries=queries,
             seconds=card.seconds,
@@ -134,7 +136,7 @@ def filled(job: RobustnessJob, report: Reporter) -> tuple[Card, Target, Tensor]:
     """Train a model and its rivals of the same data, whose adversarial examples are tried on it, and fill in the card.
 
     A defence is attacked as it is: by gradients straight through what has none, averaged over what is random, with the
-    detector, and by examples of the model without what stands around it.
+    detector, by its surrogates, and by examples of the model without what stands around it.
 
     Returns:
         The card, the model, and the images.
@@ -162,6 +164,7 @@ def filled(job: RobustnessJob, report: Reporter) -> tuple[Card, Target, Tensor]:
             seed=seed,
             transfer_from=sources if defended.bare is None else [defended.bare, *sources],
             randomness_off=defended.randomness_off,
+            surrogates=defended.surrogates,
             detector=defended.detector,
             report=report,
             effort=effort,

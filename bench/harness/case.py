@@ -10,8 +10,10 @@ from typing import Any, Literal, Protocol, get_args, get_origin, get_type_hints
 
 from rich.console import Console
 
-#: What an option's path is for: a file of rows, a file that rows are added to, a picture, or a folder of pictures.
-Writes = Literal["rows", "lines", "picture", "pictures"]
+#: What an option's path is for: a file of rows, a file that rows are added to, a picture, a folder of pictures, or a
+#: folder of a report.
+Writes = Literal["rows", "lines", "picture", "pictures", "report"]
+FOLDERS: tuple[Writes, ...] = ("pictures", "report")
 
 
 @dataclass(frozen=True)
@@ -169,9 +171,10 @@ class Job(Protocol):
 
 
 class Implementation(Protocol):
-    """What a case's module defines. Besides these, it may define two more functions.
+    """What a case's module defines. Besides these, it may define a few more functions.
 
-    A case with an option that writes a picture defines ``draw(path, rows)``. A case that measures on more than the
+    A case with an option that writes a picture defines ``draw(path, rows)``, and one that writes a report
+    ``report(rows)``, which gives files by their names. A case that measures on more than the
     processor defines ``machine()``, whose entries are added to the envelope's machine.
     """
 

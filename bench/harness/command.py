@@ -98,6 +98,11 @@ def run(case: Case, values: Mapping[str, Any]) -> None:
                         write_atomically(path / name, content)
                         written.append(path / name)
                         console.print(f"Picture written to {path / name}")
+                case "report":
+                    for name, content in implementation.report(rows).items():
+                        write_atomically(path / name, content)
+                        written.append(path / name)
+                    console.print(f"Report written to {path}")
 
 
 @dataclass
@@ -131,7 +136,7 @@ def _reported(errors: Console, written: Sequence[Path]) -> Iterator[None]:
     except NoDeviceError as error:  # no fault of anybody's: a machine without a GPU has nothing to measure
         errors.print(f"nothing was measured: {escape(str(error))}", highlight=False, soft_wrap=True)
         raise typer.Exit(0) from error
-    except (ImportError, ValueError, OSError, DeviceError) as error:
+    except (ImportError, ValueError, OSError, DeviceError, FloatingPointError) as error:
         errors.print(f"[red]error:[/red] {escape(str(error))}", highlight=False, soft_wrap=True)
         raise typer.Exit(2) from error
     except KeyboardInterrupt:

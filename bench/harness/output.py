@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from bench.harness.case import Output, Writes
+from bench.harness.case import FOLDERS, Output, Writes
 from bench.harness.rows import Envelope, read
 from intnn.storage.document import write_atomically
 
@@ -31,7 +31,7 @@ def check(output: Output) -> None:
     """
     path = output.path
     with _explained(output):
-        if output.writes == "pictures":
+        if output.writes in FOLDERS:
             if path.exists() and not path.is_dir():
                 raise ValueError(f"`{output.option}` must name a folder, got the file {path}")
             return
@@ -54,7 +54,7 @@ def try_out(output: Output) -> None:
     Raises:
         OSError: The folder can neither be found nor made, or takes no file.
     """
-    folder, name = (output.path, "picture") if output.writes == "pictures" else (output.path.parent, output.path.name)
+    folder, name = (output.path, "picture") if output.writes in FOLDERS else (output.path.parent, output.path.name)
     trial = folder / f".{name}.trial"
     with _explained(output):
         folder.mkdir(parents=True, exist_ok=True)

@@ -6,23 +6,63 @@ import math
 import statistics
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.table import Table
 
+from bench.papers.columns import SHARE, Column
 from bench.tables.documents import PUBLISHED
+
+if TYPE_CHECKING:
+    from plaintext_models.evaluation.judge import Share
+
+ACROSS = 4  # columns of a table that 80 letters have room for
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """A share of images that stay right, from 0 to 1, the mean over several runs, with its 95 % interval."""
+    """The mean of several runs with its 95 % interval, whose ends are None where there is none.
+
+    Attributes:
+        value: The mean; of shares from 0 to 1.
+        low: The lower end.
+        high: The upper end.
+    """
 
     value: float
-    low: float
-    high: float
+    low: float | None
+    high: float | None
+
+
+@dataclass(frozen=True)
+class Figure:
+    """What was measured of one setting in one column.
+
+    Attributes:
+        column: The column.
+        ours: What was measured.
+        published: What the document prints; None where it prints nothing.
+        deviation: What it prints behind "±"; None where it prints nothing.
+        difference: Ours less `published`.
+    """
+
+    column: Column
+    ours: Estimate
+    published: float | None
+    deviation: float | None
+    difference: float | None
+
+    def text(self, value: float) -> str:
+        """A value of this column as it is printed, without its unit."""
+        return f"{100 * value:.1f}" if self.column.unit == SHARE else f"{value:.4g}"
 
     def __str__(self) -> str:
-        return f"{100 * self.value:.1f} [{100 * self.low:.0f}, {100 * self.high:.0f}]"
+        ours, share = self.ours, self.column.unit == SHARE
+        if ours.low is None or ours.high is None:
+            return self.text(ours.value)
+        ends = (f"{100 * end:.0f}" if share else f"{end:.3g}" for end in (ours.low, ours.high))
+        return f"{self.text(ours.value)} [{', '.join(ends)}]"
 
 
 @dataclass(frozen=True)
@@ -33,97 +73,165 @@ class PaperRow:
         identifier: What the documents' list calls the result.
         setting: The line of it.
         dataset: The data set.
-        radius: Of the Linf balls.
+        quick: Whether this is the quick version.
+        smaller: In what that is smaller, beside seeds, images and the card's effort.
         images: How many test images were attacked in each run.
         seeds: The seeds of the runs.
-        published: The document's share of right answers under its attack; None where it has no figure.
-        difference: Ours under that attack less `published`.
-        clean: The share that is right without an attack.
-        attacked: The share that is right under the published attack.
-        adaptive: The share that is right in the worst case of a card that knows the defence.
+        figures: What was measured.
+        said_higher: Of which other figures the document says that they are lower: the column of this setting, the other
+            setting, and its column.
         digests: For every seed, the SHA-256 of everything that determines its run.
-        said_better: Of which other settings the document says that they are right less often than this, and on which
-            images: "clean", "published" (attacked so) or "adaptive".
+        seconds: The time of one core that all runs took together when they were made.
+        arrays: For every seed the file that holds what only pictures show, if there is one.
+        pictures: How those arrays are drawn: their names, and one of `experiment.Shown`.
+        full_hours: What the full version is estimated to take, in hours of one core; None where that is not known.
     """
 
     identifier: str
     setting: str
     dataset: str
-    radius: float
+    quick: bool
+    smaller: str
     images: int
     seeds: tuple[int, ...]
-    published: float | None
-    difference: float | None
-    clean: Estimate
-    attacked: Estimate
-    adaptive: Estimate
+    figures: tuple[Figure, ...]
+    said_higher: tuple[tuple[str, str, str], ...]
     digests: tuple[str, ...]
-    said_better: tuple[tuple[str, str], ...] = ()
+    seconds: float
+    arrays: tuple[str, ...] = ()
+    pictures: tuple[tuple[str, str], ...] = ()
+    full_hours: float | None = None
+
+    def figure(self, column: str) -> Figure:
+        """The figure of a column.
+
+        Raises:
+            KeyError: It was not measured.
+        """
+        for figure in self.figures:
+            if figure.column.name == column:
+                return figure
+        raise KeyError(column)
 
 
-def estimate(counts: Sequence[int], images: int) -> Estimate:
+def estimate(shares: Sequence[Share]) -> Estimate:
     """The mean share of several runs and its 95 % interval.
 
     Student's interval over the runs, for a network of any seed on these images, widened to Wilson's of all answers, for
-    these networks on any images: runs that agree by chance leave the first without a width.
+    these networks on any images: runs that agree by chance leave the first without a width. A run whose share is of
+    nothing has no value, and is left out.
 
     Args:
-        counts: For every run, how many images are right.
-        images: Of how many.
-    """
-    from scipy.stats import t
+        shares: Of every run, the count and of how many.
 
+    Raises:
+        ValueError: All shares are of nothing.
+    """
     from plaintext_models.evaluation.judge import wilson
 
-    shares = [count / images for count in counts]
-    mean = statistics.fmean(shares)
-    low, high = wilson(sum(counts), images * len(counts))
-    if len(shares) > 1:
-        reach = float(t.ppf(0.975, len(shares) - 1)) * statistics.stdev(shares) / math.sqrt(len(shares))
-        low, high = min(low, max(0.0, mean - reach)), max(high, min(1.0, mean + reach))
-    return Estimate(mean, low, high)
+    values = [share.value for share in shares if share.n]
+    if not values:
+        raise ValueError("`shares` must hold one that is not of 0 images")
+    low, high = wilson(sum(share.count for share in shares), sum(share.n for share in shares))
+    reach = _students(values)
+    mean = statistics.fmean(values)
+    return Estimate(mean, min(low, max(0.0, mean - reach)), max(high, min(1.0, mean + reach)))
 
 
-#: The fields of a row by what `said_better` calls the images.
-_COLUMNS = {"clean": "clean", "published": "attacked", "adaptive": "adaptive"}
-_IMAGES = {"clean": "clean images", "published": "the published attack", "adaptive": "adaptive attacks"}
+def estimate_number(values: Sequence[float]) -> Estimate:
+    """The mean of several runs and Student's 95 % interval; of one run, no interval."""
+    mean = statistics.fmean(values)
+    if len(values) == 1:
+        return Estimate(mean, None, None)
+    reach = _students(values)
+    return Estimate(mean, mean - reach, mean + reach)
+
+
+def _students(values: Sequence[float]) -> float:
+    """Half of Student's 95 % interval; 0 for one value."""
+    from scipy.stats import t
+
+    if len(values) == 1:
+        return 0.0
+    return float(t.ppf(0.975, len(values) - 1)) * statistics.stdev(values) / math.sqrt(len(values))
 
 
 def orderings(rows: Sequence[PaperRow]) -> Iterator[str]:
     """A sentence for every published ordering: it holds, or is contradicted, if the intervals do not touch."""
     found = {(row.identifier, row.setting): row for row in rows}
     for row in rows:
-        for other, images in row.said_better:
-            ours, theirs = (getattr(one, _COLUMNS[images]) for one in (row, found[row.identifier, other]))
-            verdict = "holds" if ours.low > theirs.high else "is contradicted" if ours.high < theirs.low else "is open"
-            yield f"{row.identifier}: {row.setting} better than {other} on {_IMAGES[images]}: {verdict}"
+        for column, other, other_column in row.said_higher:
+            higher, lower = row.figure(column).ours, found[row.identifier, other].figure(other_column).ours
+            than = f" than {other}" if column == other_column else f" than {other} on {other_column}"
+            yield f"{row.identifier}: {row.setting} higher{than}, {column}: {_verdict(higher, lower)}"
+
+
+def _verdict(higher: Estimate, lower: Estimate) -> str:
+    if higher.low is None or higher.high is None or lower.low is None or lower.high is None:
+        return "is open, of one run"
+    return "holds" if higher.low > lower.high else "is contradicted" if higher.high < lower.low else "is open"
+
+
+def heading(rows: Sequence[PaperRow]) -> str:
+    """How much was run for a result, in a sentence."""
+    first = rows[0]
+    names = ", ".join(dict.fromkeys(row.dataset for row in rows))
+    smaller = f"; smaller: {first.smaller}" if first.quick and first.smaller else ""
+    return (
+        f"{'quick' if first.quick else 'full'}: {names}, {first.images} images, {len(first.seeds)} seeds from "
+        f"{first.seeds[0]}, {sum(row.seconds for row in rows):.0f} s of one core; shares in %{smaller}"
+    )
+
+
+def columns(rows: Sequence[PaperRow]) -> tuple[Column, ...]:
+    """All columns that something was measured in, in their order."""
+    return tuple(dict.fromkeys(figure.column for row in rows for figure in row.figures))
 
 
 def show(console: Console, rows: Sequence[PaperRow]) -> None:
-    """Print one line for each setting, and what comes of published orderings, within 80 columns."""
+    """Print what was measured and what comes of published orderings, within 80 columns; histograms are only drawn."""
     for identifier in dict.fromkeys(row.identifier for row in rows):
         about, own = PUBLISHED[identifier], [row for row in rows if row.identifier == identifier]
-        first = own[0]
         console.print(
-            f"[bold]{identifier}[/bold], {about.title} ({about.section}): {about.claim}\n"
-            f"{first.dataset}, Linf {first.radius:g}, {first.images} images, {len(first.seeds)} seeds from "
-            f"{first.seeds[0]}; accuracy in %",
+            f"[bold]{identifier}[/bold], {about.title} ({about.section}): {about.claim}\n{heading(own)}",
             highlight=False,
             soft_wrap=True,
         )
-        table = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False)
-        table.add_column("", no_wrap=True)
-        for heading in ("clean", "published", "ours", "difference", "adaptive"):
-            table.add_column(heading, justify="right", no_wrap=True)
-        for row in own:
-            table.add_row(
-                row.setting,
-                str(row.clean),
-                "-" if row.published is None else f"{100 * row.published:.1f}",
-                str(row.attacked),
-                "-" if row.difference is None else f"{100 * row.difference:+.1f}",
-                str(row.adaptive),
-            )
-        console.print(table, highlight=False)
+        printed = [one for one in columns(own) if one.drawing is None or one.drawing.form != "histogram"]
+        for start in range(0, len(printed), ACROSS):
+            console.print(_table(own, printed[start : start + ACROSS]), highlight=False)
         for sentence in orderings(own):
             console.print(sentence, highlight=False, soft_wrap=True)
+        if len(printed) < len(columns(own)):
+            console.print("histograms: see `--report`", highlight=False)
+
+
+def _table(rows: Sequence[PaperRow], across: Sequence[Column]) -> Table:
+    table = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False)
+    table.add_column("", max_width=22)
+    for column in across:
+        unit = "" if column.unit in ("", SHARE) else f", {column.unit}"
+        table.add_column(f"{column.name}{unit}", justify="right", max_width=14)
+    for row in rows:
+        cells = {figure.column: figure for figure in row.figures}
+        found = [cells.get(column) for column in across]
+        table.add_row(row.setting, *("-" if one is None else str(one) for one in found))
+        if any(one is not None and one.published is not None for one in found):
+            table.add_row("  published", *map(published_text, found))
+            table.add_row("  difference", *map(difference_text, found))
+    return table
+
+
+def published_text(figure: Figure | None) -> str:
+    """What the document prints, "-" for nothing."""
+    if figure is None or figure.published is None:
+        return "-"
+    deviation = "" if figure.deviation is None else f" ± {figure.text(figure.deviation)}"
+    return f"{figure.text(figure.published)}{deviation}"
+
+
+def difference_text(figure: Figure | None) -> str:
+    """Ours less what the document prints, with its sign, "-" for nothing."""
+    if figure is None or figure.difference is None:
+        return "-"
+    return f"{'+' if figure.difference >= 0 else ''}{figure.text(figure.difference)}"

@@ -27,6 +27,8 @@ class RobustnessRow:
         accuracy: The same as a share of `n`, from 0 to 1.
         low: The lower end of the 95 % interval (Wilson) of `accuracy`.
         high: The upper end of it.
+        one_draw: The same share in one forward of a model whose answers are random, of which otherwise a majority
+            decides; None of others.
         worst: The accuracy on all images in the worst case over this attack and those before, at the card's radius.
         queries: The number of forwards of the model, over all images.
         seconds: The time of the attack; for the verdict, of everything.
@@ -44,6 +46,7 @@ class RobustnessRow:
     accuracy: float | None = None
     low: float | None = None
     high: float | None = None
+    one_draw: float | None = None
     worst: float | None = None
     queries: int | None = None
     seconds: float | None = None
@@ -63,11 +66,13 @@ def show(console: Console, rows: Sequence[RobustnessRow]) -> None:
     )
     table = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False)
     table.add_column("", no_wrap=True)
-    for heading in ("images", "right, %", "worst, %", "queries", "s"):
+    random = verdict.one_draw is not None
+    shares = ("majority, %", "once", "worst") if random else ("right, %", "worst, %")
+    for heading in ("images", *shares, "queries", "s"):
         table.add_column(heading, justify="right", no_wrap=True)
     for row in attacks:
-        table.add_row(row.name, *_cells(row))
-    table.add_row("verdict", *_cells(verdict), style="bold")
+        table.add_row(row.name, *_cells(row, random))
+    table.add_row("verdict", *_cells(verdict, random), style="bold")
     console.print(table, highlight=False)
     curve = Table(box=None, padding=(0, 1), pad_edge=False)
     for heading in ("radius", "worst case, %"):
@@ -88,9 +93,10 @@ def show(console: Console, rows: Sequence[RobustnessRow]) -> None:
         console.print(f"left out: {row.note}", highlight=False, markup=False)
 
 
-def _cells(row: RobustnessRow) -> tuple[str, ...]:
-    worst = "-" if row.worst is None else f"{100 * row.worst:.1f}"
-    return f"{row.n}", _percent(row), worst, f"{row.queries:,}", f"{row.seconds:.2f}"
+def _cells(row: RobustnessRow, random: bool) -> tuple[str, ...]:
+    one, worst = ("-" if share is None else f"{100 * share:.1f}" for share in (row.one_draw, row.worst))
+    shares = (_percent(row), one, worst) if random else (_percent(row), worst)
+    return f"{row.n}", *shares, f"{row.queries:,}", f"{row.seconds:.2f}"
 
 
 def _percent(row: RobustnessRow) -> str:

@@ -11,6 +11,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
+from bench.tables import linear, thesis
+from bench.tables.published import Published
+
 LISTED = ("network", "attack", "defence")
 
 
@@ -54,40 +57,8 @@ ATTACKS: Mapping[str, Origin] = MappingProxyType(
 )
 
 
-@dataclass(frozen=True)
-class Published:
-    """What a document says that can be measured.
+#: What the letters of identifiers stand for, of the documents that `paper` measures again.
+DOCUMENTS: Mapping[str, str] = MappingProxyType({"T": "the thesis", "A": "the article"})
 
-    Attributes:
-        title: What it is about.
-        claim: What is said.
-        section: Where, as `Origin` has it.
-    """
-
-    title: str
-    claim: str
-    section: str
-
-
-#: What `paper` measures again.
-PUBLISHED: Mapping[str, Published] = MappingProxyType(
-    {
-        "A2": Published(
-            "FGSM on a shallow softmax network",
-            "MNIST, radius 0.25: an error of 99.9 %",
-            "A",
-        ),
-        "T22": Published("contractive autoencoder", "attacked end to end, worse than without", "T 2.3"),
-        "T23": Published("gradient regularisation", "robust together with adversarial training", "T 2.3"),
-        "T24": Published("noise on the logits", "masks gradients from Carlini and Wagner", "T 2.3"),
-        "T25": Published("defensive distillation", "stops small perturbations; broken since", "T 2.3"),
-        "T26": Published("feature denoising", "helps adversarial training, the Gaussian most", "T 2.3"),
-        "T27": Published("a generator beside the network", "the network learns to withstand it", "T 2.3"),
-        "T28": Published("feature squeezing", "flags what answers differently once smoothed", "T 2.3"),
-        "T29": Published("detectors and reformers", "find or mend; themselves attackable", "T 2.3"),
-        "T30": Published("compression and filters", "not resilient against better attacks", "T 2.3"),
-        "T31": Published("foveation", "detects by symmetry under scale and translation", "T 2.3"),
-        "T32": Published("random resizing", "some success", "T 2.3"),
-        "T33": Published("adversarial training", "robust, at a cost of clean accuracy", "T 2.3"),
-    }
-)
+#: What `paper` measures again, by its identifiers, which begin with the letters of the documents.
+PUBLISHED: Mapping[str, Published] = MappingProxyType({**thesis.PUBLISHED, **linear.PUBLISHED})

@@ -39,10 +39,13 @@ class Defended:
         target: The network behind its defence; it says whether its answers are random.
         bare: The network that an attacker sees who does not know of the defence; None where there is no other.
         randomness_off: The same without what is random; None where nothing is.
+        surrogates: The same network with other backward passes, through which it may be attacked better than by its
+            own: through a probability, say, in place of the hard sign of a draw.
         detector: Scores of images, positive where the defence turns one away; None where it turns none away.
     """
 
     target: Target
     bare: Target | None = None
     randomness_off: Target | None = None
+    surrogates: tuple[Target, ...] = ()
     detector: Detector | None = None

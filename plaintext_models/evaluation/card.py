@@ -22,9 +22,10 @@ class Effort:
         restarts: The runs of the long PGD, for each of its two losses.
         auto_steps: The steps of every run of APGD.
         classes: How many classes the targeted APGD aims at.
-        queries: The queries of the Square attack for an image.
+        queries: The queries of the Square attack for an image; of a stochastic target, a fifth of it are its steps.
         nearest_steps: The steps of DDN; DeepFool takes half as many, of two forwards each.
-        draws: The forwards that a stochastic target is averaged over, and that vote about it.
+        draws: The forwards that a stochastic target is averaged over, for gradients and queries, and that vote about
+            it.
 
     Raises:
         TypeError: A number is not an integer.
@@ -56,10 +57,13 @@ class Entry:
     Attributes:
         name: The name of the attack.
         kind: "clean", "one step", "white box", "nearest" (shortest perturbations, any radius), "transfer",
-            "randomness off", "joint" (with the detector), "black box" or "curve" (another radius).
+            "randomness off", "joint" (with the detector), "surrogate" (another backward pass), "black box" or "curve"
+            (another radius).
         radius: The radius of its ball; None where there was none.
         robust: How many of the images that it was tried on are still right. Those that earlier attacks had broken are
-            left out where only the worst case matters, so that this may be of fewer images than the card's.
+            left out where only the worst case matters, so that this may be of fewer images than the card's. Of a
+            stochastic model by majority.
+        one_draw: How many of the same images are right in one forward of what the attack made of them.
         worst: How many of all images are right in the worst case over this attack and those before it, at the card's
             radius.
         queries: Forwards of the model over all images, as the attack counts them.
@@ -73,6 +77,7 @@ class Entry:
     kind: str
     radius: float | None
     robust: Share
+    one_draw: Share
     worst: Share
     queries: int
     seconds: float
@@ -98,7 +103,11 @@ class Card:
         radius: The radius of the ball; a hundred times that of the box where it was larger.
         seed: The seed of everything random.
         clean: The accuracy without an attack.
-        verdict: The accuracy in the worst case, image by image, over all attacks: no more than under any of them.
+        verdict: The accuracy in the worst case, image by image, over all attacks: no more than under any of them. Of a
+            stochastic model by majority of `draws` forwards.
+        one_draw: The accuracy in the worst case in one fresh forward, of that image within the radius which most of the
+            draws took for something else; the verdict, where forwards do not differ.
+        draws: How many forwards voted; 1 where they do not differ.
         entries: The attacks, in their order.
         curve: The accuracy against the radius, radii growing from 0 to that of the box, in which everything is allowed.
         nearest: [n], length of the shortest perturbation that anything found and the referee confirmed; 0 where the
@@ -114,6 +123,8 @@ class Card:
     seed: int
     clean: Share
     verdict: Share
+    one_draw: Share
+    draws: int
     entries: tuple[Entry, ...]
     curve: tuple[Point, ...]
     nearest: Tensor

@@ -46,6 +46,12 @@ def transfer_beats_direct(transferred: Tensor, direct: Tensor) -> Finding | None
     return _beats("transfer beats direct attack", "examples of other models", "the direct attack", transferred, direct)
 
 
+def surrogate_beats_own(by_surrogates: Tensor, by_own: Tensor) -> Finding | None:
+    """Images [batch] that other backward passes of the same model break, and nothing before them does."""
+    strong = "all attacks before, its own gradients among them"
+    return _beats("surrogate beats own gradients", "other backward passes", strong, by_surrogates, by_own)
+
+
 def accuracy_stays(standing: Tensor) -> Finding | None:
     """Images [batch] that stand attacks without any limit but the bounds, where every image can become any other."""
     return _many("accuracy does not fall to 0", standing, "stand attacks that may move everywhere within the bounds")

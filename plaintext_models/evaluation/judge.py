@@ -10,7 +10,6 @@ from typing import ClassVar
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from intnn.values.arrays import instance, integer
 from plaintext_models.attacks.core.ball import MEASURES, Ball, Measure
@@ -91,6 +90,10 @@ class Unnoticed(Goal):
         """Which images [batch] are misclassified and pass, given logits [batch, classes + 1]."""
         return super().reached(logits[:, :-1]) & (logits[:, -1] <= 0)
 
+    def ballot(self, logits: Tensor) -> Tensor:
+        """One vote for a class, and one for or against letting the image pass: [batch, classes + 1]."""
+        return torch.cat([super().ballot(logits[:, :-1]), (logits[:, -1:] > 0).double() - 0.5], 1)
+
     def __getitem__(self, rows: Tensor) -> Unnoticed:
         """The goal of some of the images."""
         return Unnoticed(self.labels[rows], None if self.targets is None else self.targets[rows])
@@ -124,8 +127,11 @@ class Verdict:
         inside: [batch], whether the image is within the ball; true where there is no ball.
         gridded: [batch], whether it is on the grid of the target's levels; true where it has none.
         reached: [batch], whether the goal is reached, in forwards of all images and of a few; false of what is not
-            admissible.
+            admissible. Of a stochastic target most of the draws decide.
         clean: [batch], whether the clean image reaches it.
+        once: [batch], whether one forward reaches it, the first of the draws, of the image given or, where that is not
+            admissible, of the clean one; `broken` where forwards do not differ.
+        chance: [batch], in which share of the draws it is reached, from 0 to 1, of the same images.
         distances: "l0", "l1", "l2" and "linf", [batch]; NaN where the images cannot be compared.
         complaints: What was claimed and does not hold, and what else is wrong.
     """
@@ -136,6 +142,8 @@ class Verdict:
     gridded: Tensor
     reached: Tensor
     clean: Tensor
+    once: Tensor
+    chance: Tensor
     distances: Mapping[Measure, Tensor]
     complaints: tuple[str, ...]
 
@@ -153,6 +161,11 @@ class Verdict:
     def robust(self) -> Share:
         """The images that are not broken: with untargeted goals, the robust accuracy."""
         return Share(int((~self.broken).sum()), len(self.broken))
+
+    @property
+    def robust_once(self) -> Share:
+        """The images that are right in one forward: of a stochastic target, what a single answer is worth."""
+        return Share(int((~self.once).sum()), len(self.once))
 
 
 @entrance
@@ -191,11 +204,13 @@ def judge(
     given = tensor(x_adv.x_adv if isinstance(x_adv, AttackResult) else x_adv, "x_adv")
     complaints = []
     none = torch.zeros(len(images), dtype=torch.bool, device=images.device)
-    clean, _ = _votes(target, images, goal, draws)
+    clean = _look(target, images, goal, draws)
     if given.shape != images.shape or given.dtype != images.dtype:
         what = f"{given.dtype} {tuple(given.shape)} in place of {images.dtype} {tuple(images.shape)}"
         nowhere = torch.full((len(images),), math.nan, device=images.device)
-        return Verdict(none, none, none, none, none, clean, dict.fromkeys(MEASURES, nowhere), (f"it returned {what}",))
+        nothing = none, none, none, none, none
+        far, complaint = dict.fromkeys(MEASURES, nowhere), f"it returned {what}"
+        return Verdict(*nothing, clean.reached, clean.once, clean.chance, far, (complaint,))
     low, high = limits = target.limits(images)
     finite = given.isfinite().flatten(1).all(1)
     bounded = ((given >= low) & (given <= high)).flatten(1).all(1)
@@ -207,14 +222,15 @@ def judge(
     within = finite if ball is None else finite & inside(ball, images, compared)
     gridded = finite if target.levels is None else finite & ~off_grid(compared, limits, target.levels)
     admissible = finite & bounded & within & gridded
-    reached, wavering = _votes(target, torch.where(spread(admissible, given), given, images), goal, draws)
-    reached &= admissible
+    look = _look(target, torch.where(spread(admissible, given), given, images), goal, draws)
+    reached = look.reached & admissible
+    once = look.once if target.stochastic else reached | clean.reached
     for wrong, what in (
         (~finite, "are not finite"),
         (finite & ~bounded, "leave the bounds"),
         (finite & ~within, "leave the ball"),
         (finite & bounded & ~gridded, "leave the grid"),
-        (admissible & wavering, "reach the goal in some batches and not in others"),
+        (admissible & look.wavering, "reach the goal in some batches and not in others"),
     ):
         if wrong.any():
             complaints.append(f"{_these(wrong)} {what}")
@@ -225,30 +241,41 @@ def judge(
             complaints.append(f"it claims {tuple(claimed.shape)} successes of {len(images)} images")
         elif (false := claimed.bool() & ~reached).any():
             complaints.append(f"{_these(false)} are claimed to reach the goal, and do not")
-    return Verdict(finite, bounded, within, gridded, reached, clean, distances, tuple(complaints))
+    allowed = finite, bounded, within, gridded
+    return Verdict(*allowed, reached, clean.reached, once, look.chance, distances, tuple(complaints))
 
 
-def _votes(target: Target, images: Tensor, goal: Goal, draws: int) -> tuple[Tensor, Tensor]:
-    """Whether every image reaches the goal, and whether that depends on its batch, each [batch]."""
+@dataclass(frozen=True, eq=False)
+class _Look:
+    """Whether images reach a goal, in several forwards.
+
+    Attributes:
+        reached: [batch], by vote where the target is stochastic, else in batches of both sizes.
+        once: [batch], in the first.
+        chance: [batch], in which share of them.
+        wavering: [batch], whether it depends on the batch.
+    """
+
+    reached: Tensor
+    once: Tensor
+    chance: Tensor
+    wavering: Tensor
+
+
+def _look(target: Target, images: Tensor, goal: Goal, draws: int) -> _Look:
+    sizes = len(images), PART
     with torch.no_grad():
-        if not target.stochastic:
-            whole, parts = (goal.reached(_logits(target, images, size)) for size in (len(images), PART))
-            return whole & parts, whole ^ parts
-        ballots = torch.stack(
-            [_ballot(goal, _logits(target, images, (len(images), PART)[draw % 2])) for draw in range(draws)]
-        )
-        return goal.reached(ballots.mean(0)), torch.zeros(len(images), dtype=torch.bool, device=images.device)
+        answers = [_logits(target, images, sizes[draw % 2]) for draw in range(draws if target.stochastic else 2)]
+    reached = torch.stack([goal.reached(logits) for logits in answers])
+    chance = reached.double().mean(0)
+    if not target.stochastic:
+        return _Look(reached.all(0), reached[0], chance, reached[0] ^ reached[1])
+    ballots = torch.stack([goal.ballot(logits) for logits in answers])
+    return _Look(goal.reached(ballots.mean(0)), reached[0], chance, torch.zeros_like(reached[0]))
 
 
 def _logits(target: Target, images: Tensor, size: int) -> Tensor:
     return torch.cat([target.logits(part) for part in images.split(size)])
-
-
-def _ballot(goal: Goal, logits: Tensor) -> Tensor:
-    """One vote for a class, and one for or against letting the image pass."""
-    if isinstance(goal, Unnoticed):
-        return torch.cat([_ballot(Goal(goal.labels), logits[:, :-1]), (logits[:, -1:] > 0).double() - 0.5], 1)
-    return functional.one_hot(logits.argmax(1), logits.shape[1]).double()
 
 
 def _these(mask: Tensor) -> str:

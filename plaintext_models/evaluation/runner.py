@@ -6,6 +6,7 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
+from typing import get_args
 
 import torch
 from torch import Tensor
@@ -41,6 +42,7 @@ def evaluate(
     seed: int = 0,
     transfer_from: Sequence[Target] = (),
     randomness_off: Target | None = None,
+    surrogates: Sequence[Target] = (),
     detector: Detector | None = None,
     report: Report | None = None,
     effort: Effort = FULL,
@@ -49,7 +51,8 @@ def evaluate(
 
     One step, PGD and transfer are tried on all images, since they are compared; stronger attacks only on what stood
     everything before. Of a stochastic target gradients are averaged over draws, and an image counts as broken if it is
-    by majority vote. With a detector it is broken if it is misclassified and not detected.
+    by majority vote; what one draw says is told beside. With a detector it is broken if it is misclassified and not
+    detected.
 
     Args:
         target: The model.
@@ -60,6 +63,8 @@ def evaluate(
         seed: The seed of everything random, the model's own forwards included; torch's generator is put back after.
         transfer_from: Models whose adversarial examples are tried, differentiable.
         randomness_off: The same model without its randomness, which is attacked as well.
+        surrogates: The same model with other backward passes, such as through a probability and not through the coin
+            that it is tossed with; what their gradients lead to is tried on the model.
         detector: Differentiable scores of images [batch, *shape], one each; positive where an image is turned away.
         report: Told which attack is under way.
         effort: How hard the attacks try.
@@ -74,8 +79,8 @@ def evaluate(
     ball.require_one_radius()
     integer(seed, "seed")
     instance(effort, Effort, "effort", "take FULL or QUICK, or make one, as in Effort(steps=20)")
-    sources = several(transfer_from, "transfer_from")
-    for model in (*sources, *([] if randomness_off is None else [randomness_off])):
+    sources, others = several(transfer_from, "transfer_from"), several(surrogates, "surrogates")
+    for model in (*sources, *others, *([] if randomness_off is None else [randomness_off])):
         require_alike(target, model)
     with torch.random.fork_rng(devices=[images.device] if images.is_cuda else []):
         torch.manual_seed(seed)
@@ -89,6 +94,7 @@ def evaluate(
             effort,
             sources,
             randomness_off,
+            others,
             detector,
             logits.shape[1],
         )
@@ -112,7 +118,7 @@ class _Run:
         entries: See `Card`.
         left_out: See `Card`.
         broken: [n], which images the trials of a role broke.
-        before: [n], which images were broken before the trial by queries alone.
+        before: [n], which images were broken before the first trial of a role.
     """
 
     def __init__(self, problem: Problem, logits: Tensor, seed: int, report: Report) -> None:
@@ -124,8 +130,9 @@ class _Run:
         self.entries: list[Entry] = []
         self.left_out: list[str] = []
         nothing = torch.zeros_like(problem.labels, dtype=torch.bool)
-        self.broken: dict[Role, Tensor] = dict.fromkeys(("one step", "many steps", "other models", "queries"), nothing)
-        self.before = nothing
+        self.broken: dict[Role, Tensor] = dict.fromkeys(get_args(Role), nothing)
+        self.before: dict[Role, Tensor] = {}
+        self._likely, self._chance = images.clone(), torch.zeros_like(self.nearest)
 
     def share(self, radius: float) -> Share:
         """How many images nothing found within the radius breaks."""
@@ -138,8 +145,8 @@ class _Run:
         if not len(places) and trial.quiet:
             return
         self._report(trial.name)
-        if trial.role == "queries":
-            self.before = self.nearest <= problem.radius
+        if trial.role is not None:
+            self.before.setdefault(trial.role, self.nearest <= problem.radius)
         if not len(places):
             self.left_out.append(f"{trial.name}: no image is left")
             return
@@ -156,7 +163,11 @@ class _Run:
         given = found if claims else found.x_adv
         verdict = judge(problem.judged, images, problem.goal[places], given, ball, draws=problem.draws)
         limit = math.inf if trial.radius is None else trial.radius
-        distance = torch.where(verdict.reached, verdict.distances[problem.ball.norm].clamp_max(limit), math.inf)
+        length = verdict.distances[problem.ball.norm].clamp_max(limit)
+        likelier = verdict.admissible & (length <= problem.radius) & (verdict.chance > self._chance[places])
+        self._likely[places[likelier]] = found.x_adv[likelier]
+        self._chance[places[likelier]] = verdict.chance[likelier]
+        distance = torch.where(verdict.reached, length, math.inf)
         distance = torch.where(verdict.clean, 0.0, distance)
         taken = (distance < self.nearest[places]) & (distance <= problem.radius)
         best = torch.where(spread(verdict.clean, images), images, found.x_adv)
@@ -171,6 +182,7 @@ class _Run:
                 trial.kind,
                 trial.radius,
                 verdict.robust,
+                verdict.robust_once,
                 self.share(problem.radius),
                 int(found.queries.sum()),
                 seconds,
@@ -195,7 +207,8 @@ class _Run:
             one, many = self.broken["one step"], self.broken["many steps"]
             findings = (
                 flags.one_step_beats_many(one, many),
-                flags.black_box_beats_white_box(self.broken["queries"], self.before),
+                self._afterwards(flags.black_box_beats_white_box, "queries"),
+                self._afterwards(flags.surrogate_beats_own, "other gradients"),
                 flags.transfer_beats_direct(self.broken["other models"], many),
                 flags.accuracy_stays(self.nearest > problem.box.require_one_radius()),
                 flags.zero_gradients(self._gradients()),
@@ -210,6 +223,8 @@ class _Run:
             self._seed,
             self.entries[0].worst,
             self.share(problem.radius),
+            self._one_draw(),
+            problem.draws,
             tuple(self.entries),
             tuple(Point(radius, self.share(radius)) for radius in curve_radii(problem)),
             self.nearest,
@@ -218,6 +233,17 @@ class _Run:
             tuple(self.left_out),
             time.perf_counter() - started,
         )
+
+    def _afterwards(self, flag: Callable[[Tensor, Tensor], Finding | None], role: Role) -> Finding | None:
+        """What a flag says of the images that a role broke, and of those that were broken before."""
+        return flag(self.broken[role], self.before.get(role, self.broken[role]))
+
+    def _one_draw(self) -> Share:
+        """How many images are right in one fresh forward, in the worst case: chance chose none of them."""
+        problem = self._problem
+        if not problem.target.stochastic:
+            return self.share(problem.radius)
+        return judge(problem.judged, problem.images, problem.goal, self._likely, problem.ball).robust_once
 
     def _gradients(self) -> Tensor:
         """Gradients [m, *shape] of the cross-entropy at the images that are right; 0 where they are not numbers."""

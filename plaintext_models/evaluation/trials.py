@@ -33,8 +33,9 @@ WEIGHTS = (0.1, 1.0, 10.0)  # of the detector's score beside the margin: which i
 
 Run = Callable[[Tensor, Tensor, int], AttackResult | Tensor]  # of images, labels and a seed
 Rows = Callable[[Tensor], Tensor]  # from the distances of `Card.nearest` to a mask of images, [n] both
-#: For which comparison of `flags` a trial counts: one step, many steps, examples of other models, queries alone.
-Role = Literal["one step", "many steps", "other models", "queries"]
+#: For which comparison of `flags` a trial counts: one step, many steps, examples of other models, other backward
+#: passes of the same, queries alone.
+Role = Literal["one step", "many steps", "other models", "other gradients", "queries"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,6 +51,7 @@ class Problem:
         effort: How hard the attacks try.
         transfer_from: Models whose adversarial examples are tried.
         randomness_off: The same model without its randomness, or None.
+        surrogates: The same model with other backward passes.
         detector: Scores of images, positive where an image is turned away, or None.
         classes: How many the model tells apart.
     """
@@ -62,6 +64,7 @@ class Problem:
     effort: Effort
     transfer_from: tuple[Target, ...]
     randomness_off: Target | None
+    surrogates: tuple[Target, ...]
     detector: Detector | None
     classes: int
 
@@ -242,11 +245,7 @@ def _strongest(problem: Problem) -> Iterator[Item]:
         return
 
     def auto(loss: str) -> Trial:
-        def run(images: Tensor, labels: Tensor, seed: int) -> AttackResult:
-            goal, steps = Goal(labels), effort.auto_steps
-            return apgd(target, images, goal, ball, steps=steps, loss=loss, seed=seed, draws=problem.draws)
-
-        return Trial(f"APGD, {loss}", "white box", problem.radius, run, _left(problem))
+        return Trial(f"APGD, {loss}", "white box", problem.radius, _auto(problem, target, loss), _left(problem))
 
     def targeted(images: Tensor, labels: Tensor, seed: int) -> AttackResult:
         steps, classes = effort.auto_steps, effort.classes
@@ -270,30 +269,46 @@ def _strongest(problem: Problem) -> Iterator[Item]:
         yield Trial(f"PGD-{steps} x {restarts}, {loss}", "white box", problem.radius, long, _left(problem))
 
 
+def _surrogates(problem: Problem) -> Iterator[Item]:
+    """What the gradients of other backward passes lead to, on what its own could not break."""
+    steps = problem.effort.long_steps
+    for number, model in enumerate(problem.surrogates, 1):
+        runs = {
+            "APGD": _auto(problem, model, "cross-entropy"),
+            f"PGD-{steps}, margin": _pgd(problem, problem.ball, model, steps=steps, loss="margin"),
+        }
+        for name, run in runs.items():
+            title, rows = f"surrogate {number}, {name}", _left(problem)
+            yield Trial(title, "surrogate", problem.radius, run, rows, claims=False, role="other gradients")
+
+
 def _queries(problem: Problem) -> Iterator[Item]:
     """What queries alone break."""
     if not problem.can_query:
         yield Omission("Square: for Linf and L2, and images with pixels")
         return
-    steps = problem.effort.queries
+    steps = problem.effort.queries // (5 if problem.target.stochastic else 1)  # a step takes a forward a draw
     run = _square(problem, problem.ball, steps)
     yield Trial(f"Square-{steps}", "black box", problem.radius, run, _left(problem), role="queries")
 
 
 def _curve(problem: Problem) -> Iterator[Item]:
     """Fill in the radii between which it is not known where images break."""
-    if not problem.target.differentiable and not problem.can_query:
+    models = {"": problem.target} if problem.target.differentiable else {}
+    models |= {f"surrogate {number}, ": model for number, model in enumerate(problem.surrogates, 1)}
+    if not models and not problem.can_query:
         return
     steps, queries, reach = problem.effort.steps, problem.effort.queries // 5, problem.box.require_one_radius()
     for radius in curve_radii(problem):
         if radius in (0, problem.radius) or (problem.ball.norm == "l2" and radius < reach):
             continue  # it is known: DDN is better than PGD
-        if problem.target.differentiable:
-            name, run = f"PGD-{steps}", _pgd(problem, problem.within(radius), steps=steps)
-        else:
-            name, run = f"Square-{queries}", _square(problem, problem.within(radius), queries)
-        rows = partial(undecided, radius=problem.radius, other=radius)
-        yield Trial(f"{name} within {radius:g}", "curve", radius, run, rows, quiet=True)
+        ball, rows = problem.within(radius), partial(undecided, radius=problem.radius, other=radius)
+        for name, model in models.items():
+            run, own = _pgd(problem, ball, model, steps=steps), model is problem.target
+            yield Trial(f"{name}PGD-{steps} within {radius:g}", "curve", radius, run, rows, own, quiet=True)
+        if not models:
+            run = _square(problem, ball, queries)
+            yield Trial(f"Square-{queries} within {radius:g}", "curve", radius, run, rows, quiet=True)
 
 
 SECTIONS: Sequence[Callable[[Problem], Iterator[Item]]] = (
@@ -304,6 +319,7 @@ SECTIONS: Sequence[Callable[[Problem], Iterator[Item]]] = (
     _nearest,
     _joint,
     _strongest,
+    _surrogates,
     _queries,
     _curve,
 )
@@ -318,9 +334,19 @@ def _left(problem: Problem) -> Rows:
     return partial(standing, radius=problem.radius)
 
 
-def _pgd(problem: Problem, ball: Ball, **options: Any) -> Run:
+def _pgd(problem: Problem, ball: Ball, model: Target | None = None, **options: Any) -> Run:
+    attacked = problem.target if model is None else model
+
     def run(images: Tensor, labels: Tensor, seed: int) -> AttackResult:
-        return pgd(problem.target, images, Goal(labels), ball, draws=problem.draws, seed=seed, **options)
+        return pgd(attacked, images, Goal(labels), ball, draws=problem.draws, seed=seed, **options)
+
+    return run
+
+
+def _auto(problem: Problem, model: Target, loss: str) -> Run:
+    def run(images: Tensor, labels: Tensor, seed: int) -> AttackResult:
+        goal, steps = Goal(labels), problem.effort.auto_steps
+        return apgd(model, images, goal, problem.ball, steps=steps, loss=loss, seed=seed, draws=problem.draws)
 
     return run
 
@@ -336,7 +362,7 @@ def _ascent(problem: Problem, source: Target, loss: Loss) -> Run:
 
 def _square(problem: Problem, ball: Ball, steps: int) -> Run:
     def run(images: Tensor, labels: Tensor, seed: int) -> AttackResult:
-        return square(problem.target, images, Goal(labels), ball, steps=steps, seed=seed)
+        return square(problem.target, images, Goal(labels), ball, steps=steps, seed=seed, draws=problem.draws)
 
     return run
 

@@ -94,8 +94,9 @@ def train(
 ) -> tuple[EpochRecord, ...]:
     """Minimise a loss on the training images by AdamW and a one-cycle schedule (Smith, arXiv:1708.07120).
 
-    The module is trained in place; if anything interrupts, it is put back as it was. Equal arguments give equal bits on
-    one machine, whatever the state of torch's global generator, which is left alone.
+    The module is trained in place; if anything interrupts, it is put back as it was, and where the loss is no longer
+    finite, as it was after the last epoch in which everything was. Equal arguments give equal bits on one machine,
+    whatever the state of torch's global generator, which is left alone.
 
     Args:
         module: Maps float32 images [batch, *input_shape] to logits [batch, classes].
@@ -117,7 +118,7 @@ def train(
 
     Raises:
         ValueError: A number is out of range.
-        FloatingPointError: The loss is no longer finite; lower the learning rate.
+        FloatingPointError: The loss is no longer finite, or a weight; the message names the step.
     """
     return minimise(
         module,
@@ -176,7 +177,7 @@ def minimise(
 
     Raises:
         ValueError: A number is out of range.
-        FloatingPointError: The loss is no longer finite; lower the learning rate.
+        FloatingPointError: The loss is no longer finite, or a weight; the message names the step.
     """
     integer(epochs, "epochs", 1)
     per_epoch = len(inputs) // integer(batch_size, "batch_size", 1, len(inputs))
@@ -186,7 +187,7 @@ def minimise(
         )
     if gradient_limit is not None and not gradient_limit > 0:
         raise ValueError(f"`gradient_limit` must be positive or None, got {gradient_limit}")
-    before = {name: value.clone() for name, value in module.state_dict().items()}
+    before = good = _state(module)
     history: list[EpochRecord] = []
     steps = epochs * per_epoch
     with deterministic(seed), _bar(steps, progress) as advance:
@@ -205,6 +206,7 @@ def minimise(
                         step = replace(step, images=hook(step))
                     outputs = module(step.images)
                     value = loss(outputs, step)
+                    _require_finite("loss", value, step)
                     optimiser.zero_grad()
                     value.backward()
                     if gradient_limit is not None:
@@ -214,17 +216,33 @@ def minimise(
                     loss_sum += value.item()
                     score_sum += score(outputs.detach(), step)
                     advance(loss_sum / number, score_sum / number)
-                if not torch.isfinite(value):
-                    raise FloatingPointError(f"the loss must stay finite, got {value.item()}; lower `learning_rate`")
+                for weights in module.parameters():
+                    _require_finite("weights", weights, step)
+                good = _state(module)
                 history.append(EpochRecord(loss_sum / per_epoch, score_sum / per_epoch))
                 if after_epoch is not None:
                     after_epoch(epoch + 1, history[-1])
+        except FloatingPointError:
+            module.load_state_dict(good)
+            raise
         except BaseException:
             module.load_state_dict(before)
             raise
         finally:
             module.eval()
     return tuple(history)
+
+
+def _state(module: nn.Module) -> dict[str, Tensor]:
+    return {name: value.clone() for name, value in module.state_dict().items()}
+
+
+def _require_finite(name: str, values: Tensor, batch: Batch) -> None:
+    if not torch.isfinite(values).all():
+        raise FloatingPointError(
+            f"the {name} must stay finite, got NaN or infinity in step {batch.step + 1} of {batch.steps}; "
+            "lower `learning_rate`"
+        )
 
 
 @contextlib.contextmanager

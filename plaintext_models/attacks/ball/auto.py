@@ -27,7 +27,7 @@ class Auto(Step):
         super().__init__(clean, ball=ball, limits=limits)
         self.checkpoints, self.taken = checkpoints, 0
         self.sizes = (2 * ball.radii(clean)).to(clean.dtype)
-        self.best = self.before = self.slope = clean  # the best point, the last point, the gradient at the best
+        self.top = self.before = self.slope = clean  # the best point, the last point, the gradient at the best
         self.most = self.last = self.checked = torch.full_like(self.sizes, -torch.inf)  # the loss at best, last, check
         self.rises = torch.zeros_like(self.sizes)
         self.halved = torch.zeros_like(self.sizes, dtype=torch.bool)
@@ -35,7 +35,7 @@ class Auto(Step):
     def __call__(self, moved: Tensor, gradient: Tensor, values: Tensor) -> Tensor:
         """The next points; see `Step`."""
         better = spread(values > self.most, moved)
-        self.best, self.slope = torch.where(better, moved, self.best), torch.where(better, gradient, self.slope)
+        self.top, self.slope = torch.where(better, moved, self.top), torch.where(better, gradient, self.slope)
         self.rises = self.rises + (values > self.last)
         self.most, self.last = torch.maximum(self.most, values), values
         if not self.taken:
@@ -56,7 +56,11 @@ class Auto(Step):
         self.last = torch.where(self.halved, self.most, self.last)
         self.checked, self.rises = self.most, torch.zeros_like(self.rises)
         back = spread(self.halved, moved)
-        return torch.where(back, self.best, moved), torch.where(back, self.slope, gradient)
+        return torch.where(back, self.top, moved), torch.where(back, self.slope, gradient)
+
+    def best(self, _: Tensor) -> Tensor:
+        """The points of the largest loss; see `Step`."""
+        return self.top
 
 
 def checkpoints(steps: int) -> list[int]:

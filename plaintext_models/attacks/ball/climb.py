@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -51,6 +52,10 @@ class Step:
         """The nearest points in ball and box."""
         return project(self.clean, moved, self.norm, self.radius, self.limits)
 
+    def best(self, moved: Tensor) -> Tensor:
+        """Of the points that were looked at, those [batch, *shape] to end with; `moved` are the last."""
+        return moved
+
     def keep(self, left: Tensor) -> None:
         """Forget all images but those `left`, [batch]."""
         for name, value in vars(self).items():
@@ -91,7 +96,8 @@ def climb(
         random_start: Whether the first run starts at random; the others always do.
         leave: Whether an image leaves as soon as it reaches the goal, or when a run is over: what is to fool other
             models as well gains by going on. Images of few levels always go on, since they are rounded in the end.
-        draws: Forwards whose gradients and logits are averaged, from 1; for targets that are stochastic.
+        draws: Forwards whose gradients and logits are averaged, from 1; for targets that are stochastic. The goal is
+            reached where all of them reach it; where they never do, the rule says which points are the best.
         seed: The seed of the random starts.
 
     Raises:
@@ -129,10 +135,12 @@ def climb(
         for step in range(steps):
             if first is not None and not run and not step:
                 gradient, logits = (values[rows] for values in first)
+                reached = [goals.reached(logits)]
             else:
-                gradient, logits = target.gradient(moved, aimed, draws)
+                reached = []
+                gradient, logits = target.gradient(moved, partial(_noted, aimed, goals, reached), draws)
                 queries[rows] += draws
-            over = goals.reached(logits) & stops
+            over = torch.stack(reached).all(0) & stops
             if over.any():
                 found[rows[over]], active[rows[over]], left = moved[over], False, ~over
                 rows, moved, gradient, logits = (values[left] for values in (rows, moved, gradient, logits))
@@ -142,13 +150,19 @@ def climb(
                 next_step.keep(left)
             moved = next_step(moved, gradient, aimed(logits))
             iterations[rows] += 1
-        found[rows] = moved
+        found[rows] = moved if draws == 1 else next_step.best(moved)
         if len(rows) and run + 1 < len(aims):
             with torch.no_grad():
-                logits = torch.stack([target.logits(moved) for _ in range(draws)]).mean(0)
+                reached = [goals.reached(target.logits(found[rows])) for _ in range(draws)]
             queries[rows] += draws
-            active[rows] = ~goals.reached(logits)
+            active[rows] = ~torch.stack(reached).all(0)
     return conclude(target, images, found, goal, queries, iterations, ball)
+
+
+def _noted(objective: Callable[[Tensor], Tensor], goal: Goal, reached: list[Tensor], logits: Tensor) -> Tensor:
+    """The objective of a draw, of which is noted whether it reaches the goal."""
+    reached.append(goal.reached(logits))
+    return objective(logits)
 
 
 def _objective(loss: str | Loss, aim: Goal) -> Callable[[Tensor], Tensor]:

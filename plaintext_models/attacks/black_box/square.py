@@ -30,6 +30,7 @@ def square(
     *,
     steps: int = 5000,
     area: float = 0.8,
+    draws: int = 1,
     seed: int = 0,
 ) -> AttackResult:
     """Change a random square, keep the change if it helps. It needs no gradient.
@@ -43,8 +44,9 @@ def square(
         images: [batch, channels, height, width], within its bounds.
         goal: What is to be reached, for every image.
         ball: The ball around every image; its norm is "linf" or "l2".
-        steps: How many steps follow the start, from 0; each takes one query.
+        steps: How many steps follow the start, from 0; each takes one query a draw.
         area: The area of the first square, as a fraction of the image, above 0, up to 1.
+        draws: Forwards whose losses are averaged, from 1; for targets that are stochastic.
         seed: The seed of the search.
 
     Raises:
@@ -55,7 +57,7 @@ def square(
     norm, limits = within_norm(ball, ("linf", "l2")), target.limits(images)
     integer(steps, "steps", 0)
     number(area, "area", above=0, most=1)
-    search = Search(target, images, goal, seed)
+    search = Search(target, images, goal, seed, draws)
     loss = margin if goal.targets is None else cross_entropy
     begin, change = (_stripes, _set) if norm == "linf" else (_tiles, _shift)
     rows = search.rows
@@ -80,6 +82,8 @@ def square(
         better = fresh > scores
         scores = torch.where(better, fresh, scores)
         now = torch.where(better[:, None, None, None], tried, now)
+    left = search.active[rows]
+    search.found[rows[left]] = now[left]  # of draws that do not agree, the nearest to the goal
     return search.conclude(ball)
 
 

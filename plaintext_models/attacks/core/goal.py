@@ -8,6 +8,7 @@ from typing import ClassVar
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from plaintext_models.attacks.core.answers import are_probabilities, require_classes
 from plaintext_models.attacks.core.ball import Ball
@@ -61,6 +62,10 @@ class Goal:
         found = logits.argmax(1)
         return found != self.labels if self.targets is None else found == self.targets
 
+    def ballot(self, logits: Tensor) -> Tensor:
+        """One vote an image for its class, [batch, classes]; `reached` of the mean of several goes by most of them."""
+        return functional.one_hot(logits.argmax(1), logits.shape[1]).double()
+
     def __getitem__(self, rows: Tensor) -> Goal:
         """The goal of some of the images."""
         return Goal(self.labels[rows], None if self.targets is None else self.targets[rows])
@@ -71,9 +76,11 @@ class AttackResult:
     """What an attack found.
 
     An image that was misclassified (or classified as its target) to begin with is returned as it was, as a success.
+    One forward of a stochastic target decides nothing: all of its images are attacked, and none is taken back.
 
     Attributes:
-        x_adv: [batch, *shape], within the target's bounds; the clean image where the attack failed.
+        x_adv: [batch, *shape], within the target's bounds; the clean image where the attack failed. Of a stochastic
+            target, what was found, whether that forward was fooled by it or not.
         success: [batch], whether the goal was reached, on a forward of exactly `x_adv`.
         queries: [batch], forwards of the model that an image took, those of the check and of the verdict not counted.
         iterations: [batch], steps of the attack that an image took.
@@ -95,6 +102,8 @@ def conclude(
     ball: Ball | None = None,
 ) -> AttackResult:
     """The result of an attack that holds `found` to be adversarial: what does not stand a fresh forward is a failure.
+
+    See `AttackResult` for what becomes of it.
 
     Where the target has levels, what was found is brought to the nearest of three roundings that stands, each in the
     ball; see `grid.roundings`.
@@ -120,9 +129,8 @@ def conclude(
                 if ball is not None:
                     better = ~success & inside(ball, images, rounded) & goal.reached(target.logits(rounded))
                     x_adv, success = torch.where(spread(better, images), rounded, x_adv), success | better
-    return AttackResult(
-        torch.where(spread(success, x_adv), x_adv, images), success, queries.clone(), iterations.clone()
-    )
+    kept = torch.where(spread(success | target.stochastic, x_adv), x_adv, images)
+    return AttackResult(kept, success, queries.clone(), iterations.clone())
 
 
 def examine(target: Target, images: Tensor, labels: Tensor, logits: Tensor | None = None) -> Tensor:
@@ -147,7 +155,8 @@ def start(target: Target, images: Tensor, goal: Goal, logits: Tensor | None = No
         logits: The logits of the images, where they are known already.
 
     Returns:
-        Which images [batch] still have to be attacked, and zeros [batch] to count queries and iterations in.
+        Which images [batch] still have to be attacked, all of a stochastic target's among them, and zeros [batch] to
+        count queries and iterations in.
 
     Raises:
         TypeError: Where `Target.check` raises it.
@@ -157,4 +166,4 @@ def start(target: Target, images: Tensor, goal: Goal, logits: Tensor | None = No
     if goal.targets is not None:
         require_classes(logits.shape[1], goal.targets, "targets")
     counts = torch.zeros(len(images), dtype=torch.int64, device=images.device)
-    return ~goal.reached(logits), counts, counts.clone()
+    return ~goal.reached(logits) | target.stochastic, counts, counts.clone()

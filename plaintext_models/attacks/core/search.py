@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from intnn.values.arrays import integer
 from plaintext_models.attacks.core.ball import Ball, require_norm
 from plaintext_models.attacks.core.goal import AttackResult, Goal, conclude, start
 from plaintext_models.attacks.core.losses import Loss, margin
@@ -25,9 +26,9 @@ class Search:
         generator: Seeded, on the device of the images.
     """
 
-    def __init__(self, target: Target, images: Tensor, goal: Goal, seed: int = 0) -> None:
-        """Check the input; see `start` for what it raises."""
-        self._target, self._images, self._goal = target, images, goal
+    def __init__(self, target: Target, images: Tensor, goal: Goal, seed: int = 0, draws: int = 1) -> None:
+        """Check the input; see `start` for what it raises. Every query is made in so many `draws`, from 1."""
+        self._target, self._images, self._goal, self._draws = target, images, goal, integer(draws, "draws", 1)
         self.active, self.queries, self.iterations = start(target, images, goal)
         self.found = images.clone()
         self.generator = generator(seed, images.device)
@@ -50,18 +51,19 @@ class Search:
             loss: The loss of the logits by which candidates are compared.
 
         Returns:
-            Scores [n], the greater the nearer to the goal; those of the margin are positive beyond it.
+            Scores [n], the greater the nearer to the goal; those of the margin are positive beyond it. Of several draws
+            they are the mean, and the goal is reached if all of them reach it.
         """
         goal = self._goal[rows]
         with torch.no_grad():
-            logits = self._target.logits(candidates)
-        self.queries += torch.bincount(rows, minlength=len(self.queries))
-        hits = goal.reached(logits).nonzero().squeeze(1)
+            answers = [self._target.logits(candidates) for _ in range(self._draws)]
+        self.queries += self._draws * torch.bincount(rows, minlength=len(self.queries))
+        hits = torch.stack([goal.reached(logits) for logits in answers]).all(0).nonzero().squeeze(1)
         first = torch.full_like(self.queries, len(rows)).scatter_reduce(0, rows[hits], hits, "amin")
         done = first < len(rows)
         self.found[done] = candidates[first[done]]
         self.active &= ~done
-        return goal.sign * loss(logits, goal.classes)
+        return goal.sign * torch.stack([loss(logits, goal.classes) for logits in answers]).mean(0)
 
     def conclude(self, ball: Ball | None = None) -> AttackResult:
         """Put what was found to the proof; see `goal.conclude`."""

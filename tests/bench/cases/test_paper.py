@@ -1,6 +1,5 @@
-"""Published results measured again: rows, what is kept of them, and what is never taken for something else."""
+"""Published results measured again: the command, its rows, and its errors."""
 
-import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,29 +7,37 @@ import pytest
 from typer.testing import CliRunner
 
 from bench.__main__ import app
-from bench.cases import paper, papers
+from bench.cases import paper
 from bench.cases.options import PaperOptions
-from bench.cases.papers import EXPERIMENTS, Experiment, Order, Setting, digest
 from bench.harness.rows import read
-from bench.tables.documents import PUBLISHED
-from plaintext_models.data import datasets
-from plaintext_models.defences.registry import DEFENCES
-from plaintext_models.evaluation.card import QUICK, Effort
+from bench.papers.attacked import CLEAN, COLUMNS, ONE_DRAW, PUBLISHED, Attacked
+from bench.papers.columns import Column
+from bench.papers.experiment import Experiment, Measured, Order, Printed, Setting
+from bench.papers.registry import EXPERIMENTS
+from bench.tables import documents
+from plaintext_models.evaluation.card import Effort
+from plaintext_models.evaluation.judge import Share
 from plaintext_models.zoo.registry import RECIPES
 
 RECIPE = replace(RECIPES["digits-mlp"], epochs=2)
-LITTLE = Effort(2, 2, 1, 2, 1, 5, 2, 1)
+LITTLE = Effort(2, 2, 1, 2, 1, 5, 2, 2)
 
 
 def lines(_):
-    return Setting("penalty", RECIPE, "T23", 0.5), Setting("squeezed", RECIPE, "T28"), Setting("noise", RECIPE, "T24")
+    return (
+        Setting("penalty", Attacked(RECIPE, 0.05, "T23"), {PUBLISHED: Printed(0.5, 0.01)}),
+        Setting("squeezed", Attacked(RECIPE, 0.05, "T28")),
+        Setting("noise", Attacked(RECIPE, 0.05, "T24")),
+    )
+
+
+SHORT = Experiment(lines, COLUMNS, (Order("penalty", "squeezed", CLEAN),), smaller="everything")
 
 
 @pytest.fixture
 def short(monkeypatch):
     """An experiment of moments under a known identifier."""
-    short = {**EXPERIMENTS, "T23": Experiment(lines, 0.05, (Order("penalty", "squeezed", "clean"),))}
-    monkeypatch.setattr(paper, "EXPERIMENTS", short)
+    monkeypatch.setattr(paper, "EXPERIMENTS", {**EXPERIMENTS, "T23": SHORT})
     monkeypatch.setattr(paper, "QUICK", LITTLE)
 
 
@@ -46,77 +53,83 @@ def test_rows_are_kept_and_taken_again(tmp_path, short, monkeypatch):
     rows = [envelope.row for envelope in read(file)]
     assert [row["setting"] for row in rows] == ["penalty", "squeezed", "noise"]
     for row in rows:
-        for share in ("clean", "attacked", "adaptive"):
-            assert row[share]["low"] <= row[share]["value"] <= row[share]["high"]
+        names = [column.name for column in COLUMNS if column.name != ONE_DRAW or row["setting"] == "noise"]
+        assert [figure["column"]["name"] for figure in row["figures"]] == names
+        for figure in row["figures"]:
+            assert figure["ours"]["low"] <= figure["ours"]["value"] <= figure["ours"]["high"]
         assert row["seeds"] == [0, 1]
         assert len(set(row["digests"])) == 2
-    assert rows[0]["difference"] == pytest.approx(rows[0]["attacked"]["value"] - 0.5)
-    assert rows[1]["difference"] is None
-    for word in ("published", "adaptive", "20 images, 2 seeds from 0", "penalty better than squeezed"):
+    attacked = rows[0]["figures"][1]
+    assert attacked["difference"] == pytest.approx(attacked["ours"]["value"] - 0.5)
+    assert rows[1]["figures"][1]["difference"] is None
+    for word in ("50.0 ± 1.0", "adaptive", "20 images, 2 seeds from 0", "penalty higher than squeezed", "everything"):
         assert word in result.output
-    kept = sorted(keep.iterdir())
-    assert len(kept) == 6
-    stored = [json.loads(path.read_text()) for path in kept]
-    assert {entry["digest"] for entry in stored} == {one for row in rows for one in row["digests"]}
-    assert all({"seed", "command"} <= set(entry) for entry in stored)
-
-    kept[0].unlink()  # as if the command had been stopped before its last run
-    made, calls = paper.made, []
-    monkeypatch.setattr(paper, "made", lambda *about: calls.append(about) or made(*about))
-    again = invoke(*arguments)
-    assert again.exit_code == 0, again.output
-    assert len(calls) == 1
+    assert max(len(line) for line in result.output.splitlines() if "[" in line) <= 80
+    assert len(list(keep.glob("*.json"))) == 6
+    again = invoke(*arguments, "--report", tmp_path / "report")
+    assert again.exit_code == 0
+    assert f"Report written to {tmp_path / 'report'}" in again.output.replace("\n", "")
+    assert {path.name for path in (tmp_path / "report").iterdir()} == {"report.md", "report.html"}
     assert [envelope.row for envelope in read(file)] == rows
 
-    first = json.loads(kept[1].read_text())
-    kept[1].write_text(json.dumps(first | {"digest": "0" * 64}))  # another recipe's under this name
-    assert invoke(*arguments).exit_code == 0
-    assert len(calls) == 2
-    kept[1].write_text("{")
-    damaged = invoke(*arguments)
-    assert damaged.exit_code == 2
-    assert "delete it to run anew" in " ".join(damaged.output.split())
+
+class Failing:
+    """A subject whose training fails."""
+
+    dataset = "digits"
+
+    def measure(self, run):
+        raise FloatingPointError("the loss must stay finite, got NaN or infinity in step 7 of 9")
 
 
-def test_whatever_decides_about_a_run_is_in_its_digest(monkeypatch):
-    digits = datasets.load("digits")
-    setting = Setting("any", RECIPE, "T23")
-    changed = [
-        (setting, 0.1, QUICK, 20, 1),
-        (setting, 0.1, QUICK, 21, 0),
-        (setting, 0.2, QUICK, 20, 0),
-        (setting, 0.1, LITTLE, 20, 0),
-        (replace(setting, defence="T24"), 0.1, QUICK, 20, 0),
-        (replace(setting, defence=None), 0.1, QUICK, 20, 0),
-        (replace(setting, recipe=replace(RECIPE, epochs=3)), 0.1, QUICK, 20, 0),
-    ]
-    found = {digest(one, digits, *about) for one, *about in [(setting, 0.1, QUICK, 20, 0), *changed]}
-    assert len(found) == 1 + len(changed)
-    renamed = replace(setting, name="another", published=0.3)
-    assert digest(renamed, digits, 0.1, QUICK, 20, 0) in found
-    monkeypatch.setattr(papers, "code_digest", lambda _: "other code")
-    assert digest(setting, digits, 0.1, QUICK, 20, 0) not in found
+@pytest.mark.parametrize("figure", [Share(1, 0), 0.5, Share(1, 2)])
+def test_shares_and_numbers_have_their_own_columns(figure):
+    run = paper.Kept("", Measured({"a": figure}), 0.0, None)
+    setting = lines(True)[0]
+    for unit in ("%", "", "nats"):
+        fits = isinstance(figure, Share) == (unit == "%")
+        if isinstance(figure, Share) and not figure.n:
+            assert paper._figure(Column("a", unit), setting, [run]) is None
+        elif fits:
+            assert paper._figure(Column("a", unit), setting, [run]).ours.value == 0.5
+        else:
+            with pytest.raises(ValueError, match="`a` must be a"):
+                paper._figure(Column("a", unit), setting, [run])
+
+
+def test_a_loss_that_is_no_number_is_one_line_with_its_step(tmp_path, monkeypatch):
+    failing = Experiment(lambda _: (Setting("one", Attacked(RECIPE, 0.1)),), COLUMNS)
+    monkeypatch.setattr(paper, "EXPERIMENTS", {**EXPERIMENTS, "T23": failing})
+    monkeypatch.setattr(Attacked, "measure", Failing.measure)
+    result = invoke("T23", "--keep", tmp_path)
+    assert result.exit_code == 2
+    said = " ".join(result.output.split())
+    assert "T23, one, seed 0: the loss must stay finite, got NaN or infinity in step 7 of 9" in said
+    assert "What was finished is kept in" in said
+
+
+def test_figures_without_a_column_are_refused(tmp_path, short, monkeypatch):
+    monkeypatch.setattr(paper, "EXPERIMENTS", {**EXPERIMENTS, "T23": replace(SHORT, columns=COLUMNS[1:], orders=())})
+    monkeypatch.setattr(Attacked, "measure", lambda *_: Measured({CLEAN: Share(1, 2)}))
+    result = invoke("T23", "--keep", tmp_path)
+    assert result.exit_code == 2
+    assert "`columns` of T23 must name clean" in " ".join(result.output.split())
 
 
 def test_unknown_identifiers_list_the_known_ones():
     result = invoke("T99")
     assert result.exit_code == 2
-    for identifier in PUBLISHED:
+    for identifier in (*documents.PUBLISHED, *documents.DOCUMENTS, "all"):
         assert identifier in result.output
 
 
-def test_every_published_result_has_an_experiment():
-    assert set(EXPERIMENTS) == set(PUBLISHED)
-    for experiment in EXPERIMENTS.values():
-        for quick in (True, False):
-            names = [setting.name for setting in experiment.settings(quick)]
-            assert len(set(names)) == len(names)
-            assert {name for order in experiment.orders for name in (order.better, order.worse)} <= set(names)
-            assert {setting.defence for setting in experiment.settings(quick)} <= {None, *DEFENCES}
-
-
-def test_all_is_everything_and_nothing_is_measured_twice():
-    assert [job.identifier for job in paper.jobs(PaperOptions(("T25", "T23", "T25"), data=None))] == ["T25", "T23"]
+def test_a_document_is_all_of_it_and_nothing_is_measured_twice():
+    assert [job.identifier for job in paper.jobs(PaperOptions(("T25", "T23", "T25")))] == ["T25", "T23"]
+    thesis = [identifier for identifier in documents.PUBLISHED if identifier.startswith("T")]
+    assert [job.identifier for job in paper.jobs(PaperOptions(("T25", "T")))] == [
+        "T25", *(one for one in thesis if one != "T25")
+    ]  # fmt: skip
+    assert paper.chosen(("all",)) == tuple(documents.PUBLISHED)
     with pytest.raises(ValueError, match="MNIST"):
         paper.jobs(PaperOptions(("all",), data=Path("/nowhere")))
 

@@ -57,7 +57,7 @@ def test_a_defence_is_attacked_as_it_is(tmp_path, short, defence, kind):
         "--model",
         "digits-mlp",
         "--images",
-        10,
+        30,
         "--radius",
         0.01,
         "--defence",

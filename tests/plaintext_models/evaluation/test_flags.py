@@ -5,7 +5,12 @@ import torch
 
 from plaintext_models.evaluation import flags
 
-COMPARISONS = [flags.one_step_beats_many, flags.black_box_beats_white_box, flags.transfer_beats_direct]
+COMPARISONS = [
+    flags.one_step_beats_many,
+    flags.black_box_beats_white_box,
+    flags.transfer_beats_direct,
+    flags.surrogate_beats_own,
+]
 
 
 def first(count, n=200):

@@ -143,6 +143,25 @@ def test_stochastic_targets_are_judged_by_majority(images, goal):
     assert not verdict.clean.any()
 
 
+def test_one_draw_is_told_beside_the_majority(target, images, goal):
+    def sometimes(batch):
+        return torch.where(torch.rand(len(batch), 1) < 0.25, brightness(batch).flip(1), brightness(batch))
+
+    torch.manual_seed(0)
+    stochastic = Target(sometimes, stochastic=True)
+    verdict = judge(stochastic, images, goal, images, Ball("linf", RADIUS), draws=200)
+    assert verdict.robust == Share(N, N)
+    assert (verdict.chance - 0.25).abs().max() < 0.16  # five deviations
+    assert 0 < verdict.once.sum() < N // 2
+    assert verdict.robust_once == Share(N - int(verdict.once.sum()), N)
+    certain = judge(target, images, goal, torch.where(torch.arange(N)[:, None, None, None] < 7, images + 0.09, images))
+    assert certain.robust_once == certain.robust == Share(N - 7, N)
+    assert certain.chance.tolist() == certain.reached.double().tolist()
+    outside = judge(stochastic, images, goal, images + 1, Ball("linf", RADIUS), draws=200)
+    assert not outside.reached.any()
+    assert (outside.chance - 0.25).abs().max() < 0.16  # of the clean images
+
+
 def test_what_is_detected_is_not_broken(target, images):
     goal = Unnoticed(torch.zeros(N, dtype=torch.int64))
     joint = guarded(target, lambda x: x.flatten(1).amax(1) - 0.55)

@@ -19,7 +19,7 @@ def answers(images):
 
 
 def planned(target, ball, radii=(), classes=10, **rest):
-    fields = {"transfer_from": (), "randomness_off": None, "detector": None, **rest}
+    fields = {"transfer_from": (), "randomness_off": None, "surrogates": (), "detector": None, **rest}
     problem = Problem(target, IMAGES, torch.arange(3), ball, radii, EFFORT, classes=classes, **fields)
     return problem, list(trials(problem))
 
@@ -50,6 +50,24 @@ def test_the_whole_card():
     ]
     roles = {item.role for item in items if isinstance(item, Trial)}
     assert roles == {None, "one step", "many steps", "other models", "queries"}
+
+
+def test_surrogates_come_after_the_own_gradients_and_fill_in_the_curve():
+    other = Target(answers, stochastic=True)
+    _, items = planned(Target(answers, stochastic=True), Ball("linf", 0.1), (0.2,), surrogates=(other, other))
+    everyone = ("", "surrogate 1, ", "surrogate 2, ")
+    assert names(items)[-11:] == [
+        "surrogate 1, APGD",
+        "surrogate 1, PGD-8, margin",
+        "surrogate 2, APGD",
+        "surrogate 2, PGD-8, margin",
+        "Square-4",
+        *(f"{who}PGD-5 within {radius:g}" for radius in (0.2, 1) for who in everyone),
+    ]
+    assert {item.role for item in items if isinstance(item, Trial) and item.kind == "surrogate"} == {"other gradients"}
+    _, items = planned(Target.oracle(answers), Ball("linf", 0.1), surrogates=(Target(answers),))
+    assert "surrogate 1, PGD-8, margin" in names(items)
+    assert names(items)[-1] == "surrogate 1, PGD-5 within 1"
 
 
 def test_what_does_not_apply_is_left_out_with_a_reason():

@@ -9,7 +9,7 @@ from plaintext_models.data.augment import RandomAffine
 from plaintext_models.determinism import deterministic
 from plaintext_models.nets.cnn import table_cnn
 from plaintext_models.nets.mlp import mlp
-from plaintext_models.training.loop import augmented, minimise, train
+from plaintext_models.training.loop import augmented, cross_entropy, minimise, train
 
 
 @pytest.fixture(scope="module")
@@ -102,6 +102,31 @@ def test_a_loss_that_explodes_is_reported(digits):
 def test_refuses(digits, change, message):
     with pytest.raises(ValueError, match=message):
         train(fresh(), digits, **{**SETTINGS, **change})
+
+
+@pytest.mark.parametrize("spoilt", ["loss", "gradients"])
+def test_a_loss_that_is_no_number_stops_at_its_step_and_leaves_the_last_good_epoch(digits, spoilt):
+    """Spoilt in the sixth step of the second epoch; bad gradients show in the step after, or, of the last one, now."""
+    module, good = fresh(), []
+
+    def spoil(logits, batch):
+        value = cross_entropy(logits, batch)
+        if batch.step == (27 if spoilt == "loss" else 43):
+            return value * torch.nan if spoilt == "loss" else value + (0 * logits.sum()).sqrt()  # of 0: a slope of inf
+        return value
+
+    with pytest.raises(FloatingPointError, match=f"step {28 if spoilt == 'loss' else 44} of 44; lower"):
+        train(
+            module,
+            digits,
+            **SETTINGS,
+            gradient_limit=None,
+            loss=spoil,
+            after_epoch=lambda *_: good.append({name: value.clone() for name, value in module.state_dict().items()}),
+        )
+    assert len(good) == 1
+    assert all(torch.equal(value, good[0][name]) for name, value in module.state_dict().items())
+    assert not module.training
 
 
 def test_hooks_see_every_batch_in_turn(digits):

@@ -1,0 +1,67 @@
+"""T: the defences of the thesis on encrypted and robust learning, each beside the same network without it.
+
+The numbers of the defences are ours where the document is silent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+
+from bench.papers.attacked import ADAPTIVE, CLEAN, COLUMNS, PUBLISHED, Attacked
+from bench.papers.experiment import Experiment, Order, Setting
+from plaintext_models.zoo.registry import RECIPES
+
+BARE = "undefended"
+RADIUS = 0.1  # ours: the document names none for any defence
+SMALLER = "digits and a perceptron in place of MNIST and a convolutional network, a tenth of the card"
+
+
+def _defences(settings: Mapping[str, str | None]) -> Callable[[bool], tuple[Setting, ...]]:
+    """Settings of one network, by name, each with a defence or none."""
+
+    def of(quick: bool) -> tuple[Setting, ...]:
+        recipe = RECIPES["digits-mlp" if quick else "mnist-cnn"]
+        return tuple(Setting(name, Attacked(recipe, RADIUS, defence)) for name, defence in settings.items())
+
+    return of
+
+
+def _compared(settings: Mapping[str, str | None], *orders: Order) -> Experiment:
+    """Several defences of one network."""
+    return Experiment(_defences(settings), COLUMNS, orders, smaller=SMALLER)
+
+
+def _beside(name: str, defence: str, *orders: Order) -> Experiment:
+    """A defence beside the same network without it."""
+    return _compared({BARE: None, name: defence}, *orders)
+
+
+#: By the identifiers of `bench.tables.thesis.PUBLISHED`.
+EXPERIMENTS: Mapping[str, Experiment] = MappingProxyType(
+    {
+        "T22": _beside("autoencoder", "T22", Order(BARE, "autoencoder", ADAPTIVE)),
+        "T23": _compared(
+            {BARE: None, "penalty": "T23", "adversarial": "T33", "both": "T23-adversarial"},
+            Order("both", BARE, ADAPTIVE),
+            Order("both", "penalty", ADAPTIVE),
+        ),
+        "T24": _beside("noise", "T24"),
+        "T25": _beside("distilled", "T25", Order("distilled", BARE, PUBLISHED)),
+        "T26": _compared(
+            {"without": "T26-none", "Gaussian": "T26", "mean": "T26-mean", "median": "T26-median"},
+            Order("Gaussian", "without", ADAPTIVE),
+        ),
+        "T27": _beside("generator", "T27", Order("generator", BARE, ADAPTIVE)),
+        "T28": _beside("squeezing", "T28", Order("squeezing", BARE, PUBLISHED)),
+        "T29": _beside("MagNet", "T29", Order("MagNet", BARE, PUBLISHED)),
+        "T30": _compared({BARE: None, "JPEG": "T30", "low pass": "T30-low-pass"}, Order("JPEG", BARE, PUBLISHED)),
+        "T31": _beside("foveation", "T31", Order("foveation", BARE, PUBLISHED)),
+        "T32": _beside("resizing", "T32", Order("resizing", BARE, PUBLISHED)),
+        "T33": _compared(
+            {BARE: None, "FGSM": "T33-fgsm", "PGD": "T33", "half PGD": "T33-mixed"},
+            Order("PGD", BARE, ADAPTIVE),
+            Order(BARE, "PGD", CLEAN),
+        ),
+    }
+)

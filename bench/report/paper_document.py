@@ -1,0 +1,155 @@
+"""A report of published results, measured again: one text in Markdown and, with its pictures within, in HTML."""
+
+from __future__ import annotations
+
+import base64
+import html
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from bench.papers.columns import SHARE
+from bench.report.paper import PaperRow, columns, difference_text, heading, orderings, published_text
+from bench.report.paper_drawings import Picture, pictures
+from bench.tables.documents import PUBLISHED
+
+TITLE = "Published results, measured again"
+ABOUT = (
+    "Means over the seeds with 95 % intervals: Student's over the seeds, of shares at least as wide as Wilson's of all "
+    "answers. Crosses in curves, and brackets in matrices, are what the document prints."
+)
+STYLE = (
+    "body{font:15px/1.5 sans-serif;max-width:70rem;margin:2rem auto;padding:0 1rem}table{border-collapse:collapse;"
+    "font-size:13px;display:block;overflow-x:auto}td,th{padding:.15rem .6rem;text-align:right;white-space:nowrap}"
+    "td:first-child,th:first-child{text-align:left}tr{border-bottom:1px solid #ddd}img{max-width:100%}"
+)
+TYPES = {"svg": "image/svg+xml", "png": "image/png"}
+
+
+@dataclass(frozen=True)
+class Title:
+    """A heading.
+
+    Attributes:
+        text: The heading.
+        level: 1 for the report's, 2 for a part's.
+    """
+
+    text: str
+    level: int = 2
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table.
+
+    Attributes:
+        lines: Its rows of cells, the headings first.
+    """
+
+    lines: tuple[tuple[str, ...], ...]
+
+
+@dataclass(frozen=True)
+class List:
+    """Sentences, one under the other.
+
+    Attributes:
+        items: The sentences.
+    """
+
+    items: tuple[str, ...]
+
+
+Block = Title | Table | List | Picture | str
+
+
+def report(rows: Sequence[PaperRow]) -> Mapping[str, bytes]:
+    """The files of a report, by their names: report.md, report.html, and the pictures that the first one shows."""
+    blocks = tuple(_blocks(rows))
+    drawn = {block.name: block.content for block in blocks if isinstance(block, Picture)}
+    page = (
+        f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{TITLE}</title><style>{STYLE}</style>'
+        + "\n".join(map(_html, blocks))
+        + "</html>\n"
+    )
+    return {"report.md": "\n".join(map(_markdown, blocks)).encode(), "report.html": page.encode(), **drawn}
+
+
+def _blocks(rows: Sequence[PaperRow]) -> Iterator[Block]:
+    yield Title(TITLE, 1)
+    yield ABOUT
+    found = {name: [row for row in rows if row.identifier == name] for name in PUBLISHED}
+    for identifier, own in found.items():
+        if not own:
+            continue
+        about = PUBLISHED[identifier]
+        yield Title(f"{identifier}: {about.title}")
+        yield f"{about.section}: {about.claim}."
+        yield f"{heading(own)}."
+        yield _table(own)
+        if verdicts := tuple(orderings(own)):
+            yield List(verdicts)
+        yield from pictures(own)
+    yield Title("What was not run")
+    yield List(tuple(_not_run(found)))
+
+
+def _table(rows: Sequence[PaperRow]) -> Table:
+    """All columns but the bins of histograms; beside a setting's figures, in lines of their own, what is published."""
+    across = [column for column in columns(rows) if column.drawing is None or column.drawing.form != "histogram"]
+    lines = [("", *(f"{one.name}{'' if one.unit in ('', SHARE) else f', {one.unit}'}" for one in across))]
+    for row in rows:
+        cells = {figure.column: figure for figure in row.figures}
+        own = [cells.get(column) for column in across]
+        lines.append((row.setting, *("-" if one is None else str(one) for one in own)))
+        if any(one is not None and one.published is not None for one in own):
+            lines.append(("published", *map(published_text, own)))
+            lines.append(("difference", *map(difference_text, own)))
+    return Table(tuple(lines))
+
+
+def _not_run(found: Mapping[str, Sequence[PaperRow]]) -> Iterator[str]:
+    """A sentence for every result that was not measured, and for every full version that was not."""
+    for identifier, own in found.items():
+        if not own:
+            yield f"{identifier}, {PUBLISHED[identifier].title}: python -m bench paper {identifier}"
+        elif own[0].quick:
+            hours = own[0].full_hours
+            takes = "not estimated" if hours is None else f"about {hours:g} h of one core"
+            yield f"{identifier} in full, {takes}: python -m bench paper {identifier} --full"
+
+
+def _markdown(block: Block) -> str:
+    match block:
+        case Title(text, level):
+            return f"{'#' * level} {text}\n"
+        case Table(lines):
+            cells = [[cell.replace("|", "\\|") for cell in line] for line in lines]
+            rule = ["---", *["---:"] * (len(lines[0]) - 1)]
+            return "".join(f"| {' | '.join(line)} |\n" for line in (cells[0], rule, *cells[1:]))
+        case List(items):
+            return "".join(f"- {item}\n" for item in items)
+        case Picture(name, caption):
+            return f"![{caption}]({name})\n"
+        case str():
+            return f"{block}\n"
+
+
+def _html(block: Block) -> str:
+    match block:
+        case Title(text, level):
+            return f"<h{level}>{html.escape(text)}</h{level}>"
+        case Table(lines):
+            rows = (
+                "".join(f"<{cell}>{html.escape(text)}</{cell}>" for text in line)
+                for cell, line in zip(("th", *["td"] * (len(lines) - 1)), lines, strict=True)
+            )
+            return f"<table>{''.join(f'<tr>{row}</tr>' for row in rows)}</table>"
+        case List(items):
+            return f"<ul>{''.join(f'<li>{html.escape(item)}</li>' for item in items)}</ul>"
+        case Picture(name, caption, content):
+            kind, data = TYPES[name.rpartition(".")[2]], base64.b64encode(content).decode()
+            text = html.escape(caption)
+            return f'<figure><img alt="{text}" src="data:{kind};base64,{data}"><figcaption>{text}</figcaption></figure>'
+        case str():
+            return f"<p>{html.escape(block)}</p>"

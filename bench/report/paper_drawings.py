@@ -1,0 +1,223 @@
+"""The pictures of published results: curves, histograms and matrices of figures; images and points of kept arrays."""
+
+from __future__ import annotations
+
+import io
+import math
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from bench.papers.columns import SHARE, Drawing
+from bench.report.paper import Figure, PaperRow, columns
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+DASHES = ("-", "--", ":", "-.")  # of the lines of one setting, whose colour they share
+IN_PICTURE = 6  # lines that a legend within the picture has room for
+ACROSS = 4  # small pictures in a row
+IMAGES = 10  # of a row of images, at most
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A file to be shown.
+
+    Attributes:
+        name: Of the file, which ends in .svg or .png.
+        caption: What it shows.
+        content: The file.
+    """
+
+    name: str
+    caption: str
+    content: bytes
+
+
+def pictures(rows: Sequence[PaperRow]) -> Iterator[Picture]:
+    """The pictures of one result, given its rows."""
+    drawings = dict.fromkeys(column.drawing for column in columns(rows) if column.drawing is not None)
+    for drawing in drawings:
+        draw = {"curve": _curve, "histogram": _histogram, "matrix": _matrix}[drawing.form]
+        yield _picture(rows[0], drawing.title, draw(rows, drawing), "svg")
+    for name, shown in rows[0].pictures:
+        found = {row.setting: arrays for row in rows if (arrays := _array(row, name)) is not None}
+        if found:
+            draw_arrays = _points if shown == "points" else _signed if shown == "signed images" else _images
+            yield _picture(rows[0], f"{name}, seed {rows[0].seeds[0]}", draw_arrays(found), "png")
+
+
+def _array(row: PaperRow, name: str) -> NDArray[Any] | None:
+    """An array of a setting's first run, if it has that."""
+    from bench.papers.store import read_arrays
+
+    return None if not row.arrays else read_arrays(Path(row.arrays[0]))[1].get(name)
+
+
+def _picture(row: PaperRow, title: str, figure: Any, form: str) -> Picture:
+    import matplotlib as mpl
+
+    content = io.BytesIO()
+    with mpl.rc_context({"svg.hashsalt": row.identifier}):  # equal rows give equal bytes
+        figure.savefig(content, format=form, dpi=120, metadata={"Date": None} if form == "svg" else None)
+    slug = re.sub(r"[^a-z0-9]+", "-", title.lower()).strip("-")
+    return Picture(f"{row.identifier}-{slug}.{form}", f"{row.identifier}: {title}", content.getvalue())
+
+
+def _curve(rows: Sequence[PaperRow], drawing: Drawing) -> Any:
+    """Every line of every setting, with a band for its intervals and crosses for what the document prints."""
+    lines = _lines(rows, drawing)
+    crowded = len(lines) > IN_PICTURE
+    figure = _figure(8.5 if crowded else 6, 3.8)
+    axes = figure.add_subplot()
+    settings, names = (list(dict.fromkeys(key[i] for key in lines)) for i in (0, 1))
+    for (setting, name), figures in lines.items():
+        colour, scale = f"C{settings.index(setting) % 10}", 100 if figures[0].column.unit == SHARE else 1
+        xs, values = [one.column.x for one in figures], [scale * one.ours.value for one in figures]
+        label = setting if len(names) == 1 else name if len(settings) == 1 else f"{setting}, {name}"
+        dashes = DASHES[(settings.index(setting) // 10 + names.index(name)) % len(DASHES)]
+        axes.plot(xs, values, dashes, color=colour, marker="o", markersize=2.5, linewidth=1.3, label=label)
+        ends = [(one.ours.low, one.ours.high) for one in figures]
+        if all(low is not None and high is not None for low, high in ends):
+            axes.fill_between(xs, *(np.array(ends, float).T * scale), color=colour, alpha=0.12, linewidth=0)
+        said = [(one.column.x, scale * one.published) for one in figures if one.published is not None]
+        if said:
+            axes.plot(*zip(*said, strict=True), "x", color=colour, markersize=7)
+    shares = all(figures[0].column.unit == SHARE for figures in lines.values())
+    if shares:
+        axes.set_ylim(-2, 102)
+    _label(axes, drawing, f"{drawing.y}, %" if shares and drawing.y else drawing.y)
+    if len(lines) > 1:
+        where = {"loc": "center left", "bbox_to_anchor": (1, 0.5)} if crowded else {}
+        axes.legend(frameon=False, fontsize=8, **where)
+    return figure
+
+
+def _histogram(rows: Sequence[PaperRow], drawing: Drawing) -> Any:
+    """A small picture for every setting, in which the lines share their bins."""
+    lines = _lines(rows, drawing)
+    settings, names = (list(dict.fromkeys(key[i] for key in lines)) for i in (0, 1))
+    figure, places = _grid(len(settings), 2.6, 2.2)
+    for (setting, name), figures in lines.items():
+        edges = [one.column.x or 0.0 for one in figures]
+        last = edges[-1] - edges[-2] if len(edges) > 1 else 1.0
+        axes, widths = places[settings.index(setting)], np.diff([*edges, edges[-1] + last])
+        heights = [100 * one.ours.value for one in figures]
+        axes.bar(edges, heights, widths, align="edge", color=f"C{names.index(name)}", alpha=0.5, label=name)
+    for axes, setting in zip(places, settings, strict=True):
+        _label(axes, drawing, drawing.y or "%", setting)
+    if len(names) > 1:
+        places[0].legend(frameon=False, fontsize=7)
+    return figure
+
+
+def _matrix(rows: Sequence[PaperRow], drawing: Drawing) -> Any:
+    """A heat map; below every value, in brackets, what the document prints."""
+    across = [column for column in columns(rows) if column.drawing == drawing]
+    found = {row.setting: {figure.column: figure for figure in row.figures} for row in rows}
+    names = [name for name, figures in found.items() if not figures.keys().isdisjoint(across)]
+    cells = [found[name] for name in names]
+    values = np.array([[_value(cell.get(column)) for column in across] for cell in cells])
+    figure = _figure(2.6 + 0.95 * len(across), 1.3 + 0.5 * len(names))
+    axes = figure.add_subplot()
+    shares = all(column.unit == SHARE for column in across)
+    axes.imshow(values, cmap="viridis", aspect="auto", vmin=0 if shares else None, vmax=100 if shares else None)
+    middle = 50 if shares else (np.nanmin(values) + np.nanmax(values)) / 2
+    for i, cell in enumerate(cells):
+        for j, column in enumerate(across):
+            if (one := cell.get(column)) is not None:
+                said = "" if one.published is None else f"\n({one.text(one.published)})"
+                colour = "white" if values[i, j] < middle else "black"
+                axes.text(j, i, one.text(one.ours.value) + said, ha="center", va="center", fontsize=8, color=colour)
+    axes.set_xticks(range(len(across)), [column.name for column in across], rotation=30, ha="right", fontsize=8)
+    axes.set_yticks(range(len(names)), names, fontsize=8)
+    axes.set_xlabel(drawing.x)
+    axes.set_ylabel(drawing.y)
+    axes.set_title(drawing.title, loc="left", fontsize=10)
+    return figure
+
+
+def _value(figure: Figure | None) -> float:
+    if figure is None:
+        return math.nan
+    return 100 * figure.ours.value if figure.column.unit == SHARE else figure.ours.value
+
+
+def _images(found: dict[str, NDArray[Any]]) -> Any:
+    """A row of images for every setting."""
+    return _rows_of_images(found, {"cmap": "gray", "vmin": 0, "vmax": 1}, signed=False)
+
+
+def _signed(found: dict[str, NDArray[Any]]) -> Any:
+    """A row of images for every setting: from blue (negative) over white to red, each scaled to its largest element."""
+    return _rows_of_images(found, {"cmap": "RdBu_r", "vmin": -1, "vmax": 1}, signed=True)
+
+
+def _rows_of_images(found: dict[str, NDArray[Any]], look: dict[str, Any], *, signed: bool) -> Any:
+    across = min(IMAGES, max(len(images) for images in found.values()))
+    figure = _figure(1.8 + 0.85 * across, 0.2 + 0.9 * len(found))
+    grid = figure.subplots(len(found), across, squeeze=False)
+    for places, (setting, images) in zip(grid, found.items(), strict=True):
+        for axes in places:
+            axes.set_xticks([])
+            axes.set_yticks([])
+            axes.set_frame_on(False)
+        places[0].set_ylabel(setting, rotation=0, ha="right", va="center", fontsize=8)
+        for axes, image in zip(places, images, strict=False):
+            shown = image
+            if image.ndim == 3:
+                colours = image.shape[0] == 3 and not signed
+                shown = np.moveaxis(image, 0, 2).clip(0, 1) if colours else image.mean(0)
+            axes.imshow(shown / max(float(np.abs(shown).max()), 1e-12) if signed else shown, **look)
+    return figure
+
+
+def _points(found: dict[str, NDArray[Any]]) -> Any:
+    """A small picture of points for every setting, their classes in colours."""
+    figure, places = _grid(len(found), 2.8, 2.8)
+    for axes, (setting, points) in zip(places, found.items(), strict=True):
+        axes.scatter(points[:, 0], points[:, 1], 3, points[:, 2], cmap="tab10", linewidths=0)
+        axes.set_xticks([])
+        axes.set_yticks([])
+        axes.set_title(setting, loc="left", fontsize=9)
+    return figure
+
+
+def _lines(rows: Sequence[PaperRow], drawing: Drawing) -> dict[tuple[str, str], list[Figure]]:
+    """The figures of a picture, by setting and line, in the order of their x."""
+    found: dict[tuple[str, str], list[Figure]] = {}
+    for row in rows:
+        for figure in row.figures:
+            if figure.column.drawing == drawing:
+                found.setdefault((row.setting, figure.column.line), []).append(figure)
+    return {key: sorted(figures, key=lambda one: one.column.x or 0.0) for key, figures in found.items()}
+
+
+def _label(axes: Any, drawing: Drawing, y: str, title: str | None = None) -> None:
+    axes.set_xlabel(drawing.x, fontsize=9)
+    axes.set_ylabel(y, fontsize=9)
+    axes.set_title(drawing.title if title is None else title, loc="left", fontsize=10 if title is None else 9)
+    axes.tick_params(labelsize=8)
+    axes.spines[["top", "right"]].set_visible(False)
+
+
+def _figure(width: float, height: float) -> Any:
+    from matplotlib.figure import Figure as Canvas  # here: commands that draw nothing do without it
+
+    return Canvas(figsize=(width, height), layout="constrained")
+
+
+def _grid(count: int, width: float, height: float) -> tuple[Any, list[Any]]:
+    """A figure with so many small pictures, `ACROSS` in a row."""
+    across = min(ACROSS, count)
+    down = math.ceil(count / across)
+    figure = _figure(width * across, height * down)
+    places = figure.subplots(down, across, squeeze=False).ravel()
+    for axes in places[count:]:
+        axes.set_visible(False)
+    return figure, list(places[:count])

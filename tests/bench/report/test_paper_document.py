@@ -1,0 +1,104 @@
+"""The report of published results: its texts name what they show, and every picture is drawn of what was measured."""
+
+import re
+from dataclasses import replace
+from xml.etree import ElementTree
+
+import numpy as np
+import pytest
+
+from bench.papers.columns import Column, Drawing, curve, histogram, matrix
+from bench.papers.store import _write_arrays
+from bench.report.paper import Estimate, Figure, PaperRow
+from bench.report.paper_document import report
+from bench.report.paper_drawings import _lines, pictures
+from bench.tables.documents import PUBLISHED
+
+CURVE, BARS = Drawing("accuracy under FGSM", "curve", "radius", "accuracy"), Drawing("sure", "histogram", "confidence")
+MATRIX, LENGTH = Drawing("transfer", "matrix", "made by", "judged by"), Drawing("length", "curve", "radius", "L1")
+COLUMNS = (
+    Column("clean"),
+    *curve(CURVE, "FGSM", (0.1, 0.2, 0.3)),
+    *curve(CURVE, "BIM", (0.1, 0.2)),
+    *curve(LENGTH, "L1", (0.1, 0.2), "pixels"),
+    *histogram(BARS, "before", (0.0, 0.5)),
+    *matrix(MATRIX, ("from A|B", "from C")),
+)
+RNG = np.random.default_rng(0)
+
+
+def figure(column, value):
+    share = column.unit == "%"
+    ours = Estimate(value, max(0.0, value - 0.1), min(1.0, value + 0.1)) if share else Estimate(10 * value, None, None)
+    printed = None if column.x is None else 0.5
+    return Figure(column, ours, printed, None, None if printed is None else ours.value - printed)
+
+
+@pytest.fixture
+def rows(tmp_path):
+    arrays = {
+        "perturbations": RNG.normal(size=(3, 1, 8, 8)),
+        "images": RNG.random((2, 3, 8, 8)),
+        "map": np.column_stack([RNG.normal(size=(20, 2)), np.arange(20) % 10]),
+    }
+    _write_arrays(tmp_path / "a.arrays", "0", arrays)
+    first = PaperRow(
+        "T23",
+        "one <b>",
+        "digits",
+        True,
+        "networks",
+        10,
+        (0, 1),
+        tuple(figure(column, 0.2 + 0.06 * i) for i, column in enumerate(COLUMNS)),
+        (("clean", "two", "clean"),),
+        ("", ""),
+        1.5,
+        (str(tmp_path / "a.arrays"),),
+        (("perturbations", "signed images"), ("images", "images"), ("map", "points"), ("missing", "images")),
+        2.5,
+    )
+    return (
+        first,
+        replace(first, setting="two", figures=tuple(figure(column, 0.4) for column in COLUMNS[:6]), said_higher=()),
+    )
+
+
+def test_a_report_is_whole(rows):
+    files = report(rows)
+    assert set(files) == {
+        "report.md", "report.html", "T23-accuracy-under-fgsm.svg", "T23-length.svg", "T23-sure.svg",
+        "T23-transfer.svg", "T23-perturbations-seed-0.png", "T23-images-seed-0.png", "T23-map-seed-0.png",
+    }  # fmt: skip
+    text, page = (files[name].decode() for name in ("report.md", "report.html"))
+    shown = set(re.findall(r"!\[[^]]*\]\(([^)]*)\)", text))
+    assert shown == set(files) - {"report.md", "report.html"}
+    assert page.count('src="data:image/') == len(shown) == page.count("src=")  # nothing is fetched from elsewhere
+    assert "one &lt;b&gt;" in page
+    assert "from A\\|B" in text
+    lines = [line for line in text.splitlines() if line.startswith("|")]
+    assert len({len(re.findall(r"(?<!\\)\|", line)) for line in lines}) == 1
+    assert "before from" not in text  # bins are only drawn
+    assert "T23: one <b> higher than two, clean: is open" in text
+    for identifier in set(PUBLISHED) - {"T23"}:
+        assert f"python -m bench paper {identifier}\n" in text
+    assert "T23 in full, about 2.5 h of one core: python -m bench paper T23 --full" in text
+    assert report(rows) == files
+
+
+def test_drawn_files_are_what_their_names_say(rows):
+    for picture in pictures(rows):
+        if picture.name.endswith(".svg"):
+            ElementTree.fromstring(picture.content)
+        else:
+            assert picture.content.startswith(b"\x89PNG")
+
+
+def test_lines_are_drawn_in_the_order_of_x(rows):
+    shuffled = [replace(row, figures=row.figures[::-1]) for row in rows]
+    found = _lines(shuffled, CURVE)
+    assert {key: [one.column.x for one in line] for key, line in found.items()} == {
+        (setting, line): xs
+        for setting in ("one <b>", "two")
+        for line, xs in (("FGSM", [0.1, 0.2, 0.3]), ("BIM", [0.1, 0.2]))
+    }
