@@ -7,41 +7,27 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from he import Family, ModelOwner, NotPermittedError, compile_exact, prepare
+from he import ModelOwner, NotPermittedError, compile_exact, prepare
 from he.__main__ import main
 from he.service.client import RemoteModel, RemoteOwner
 from he.service.conversation import ServiceError
-from he.stages.model import save_model
 from he.testing import inputs
 from tests.he.service.conftest import Live
-from tests.he.service.running import NETWORKS, POLICY
+from tests.he.service.running import NETWORKS, POLICY, hidden
 
 NETWORK = NETWORKS["exact"]
 IMAGES = inputs(NETWORK, 6)
-CIRCUIT = compile_exact(NETWORK, weights="encrypted", images=4, security="insecure", salt=bytes(32))
 OTHER = compile_exact(NETWORK, weights="encrypted", images=4, security="insecure", salt=bytes(range(32)))
-
-
-@pytest.fixture(scope="module")
-def models(tmp_path_factory, models):
-    """An encrypted model, with the folder that its owner keeps of it, and one with plain weights."""
-    folder = tmp_path_factory.mktemp("encrypted")
-    save_model(folder / "owner", NETWORK, Family((CIRCUIT,)))
-    (folder / "served").mkdir()
-    prepare(CIRCUIT.public).save(folder / "served/hidden.he")
-    shutil.copy(folder / "owner/owner.key", folder / "served/hidden.owner")
-    shutil.copy(models / "exact.he", folder / "served/exact.he")
-    return folder / "served"
 
 
 class Parties(ExitStack):
     """A server, a model's owner who sends by the token of bob, and clients that are ann."""
 
-    def __init__(self, live, models) -> None:
+    def __init__(self, live, models, who="ann") -> None:
         super().__init__()
-        self.live, self.key = live, (models / "hidden.owner").read_bytes()
+        self.live, self.key, self.who = live, (models / "hidden.owner").read_bytes(), who
         seed = (models.parent / "owner/issuing/seed").read_bytes()
-        self.owner = ModelOwner(CIRCUIT, signing_seed=seed)
+        self.owner = ModelOwner(hidden(), signing_seed=seed)
         self.sends = self.sending("hidden")
 
     def sending(self, model):
@@ -50,7 +36,7 @@ class Parties(ExitStack):
 
     def remote(self, **keys):
         """A client, who has these keys or new ones."""
-        url, token = self.live.url, self.live.tokens["ann"]
+        url, token = self.live.url, self.live.tokens[self.who]
         return self.enter_context(RemoteModel(url, "hidden", token, policy=POLICY, owner=self.key, **keys))
 
     def client(self):
@@ -62,8 +48,8 @@ class Parties(ExitStack):
 
 
 @pytest.fixture
-def parties(models, tmp_path):
-    with Live(models, tmp_path) as live, Parties(live, models) as parties:
+def parties(encrypted_models, tmp_path):
+    with Live(encrypted_models, tmp_path) as live, Parties(live, encrypted_models) as parties:
         yield parties
 
 
@@ -98,7 +84,7 @@ def test_a_client_is_answered_for_whose_key_the_network_was_issued(parties):
 def test_a_client_verifies_what_the_owner_has_signed(parties):
     one, network = parties.client()
     parties.sends.publish(network)
-    for owner, reason in ((None, "must be given `owner`"), (ModelOwner(CIRCUIT).verification_key, "has not signed")):
+    for owner, reason in ((None, "must be given `owner`"), (ModelOwner(hidden()).verification_key, "has not signed")):
         one._talk._owner = owner
         with pytest.raises(NotPermittedError, match=reason):
             one.predict(IMAGES)
@@ -107,14 +93,14 @@ def test_a_client_verifies_what_the_owner_has_signed(parties):
 def test_what_the_owner_has_not_issued_for_this_model_is_refused(parties):
     one, network = parties.client()
     public, seed = one.client.public_key, parties.owner.signing_seed
-    impostor = ModelOwner(CIRCUIT, [public.id]).issue(public).to_bytes()
+    impostor = ModelOwner(hidden(), [public.id]).issue(public).to_bytes()
     with pytest.raises(ServiceError, match=r"403.*has not signed"):
         parties.sends.publish(impostor)
     with pytest.raises(ServiceError, match="422"):
         parties.sends.publish(public.to_bytes())
     with pytest.raises(ServiceError, match=r"404.*weights are plain"):
         parties.sending("exact").publish(network)
-    for theirs in (ModelOwner(CIRCUIT), ModelOwner(OTHER, signing_seed=seed)):
+    for theirs in (ModelOwner(hidden()), ModelOwner(OTHER, signing_seed=seed)):
         with pytest.raises(ServiceError, match="403"):
             parties.sends.revoke(theirs.revocation)
     assert refused(one) == 403
@@ -129,8 +115,8 @@ def test_what_the_owner_has_not_issued_for_this_model_is_refused(parties):
     assert parties.live.ask("GET", stranger, who="bob").status_code == 404
 
 
-def test_what_is_revoked_stays_refused_after_a_restart(models, tmp_path):
-    with Live(models, tmp_path) as live, Parties(live, models) as parties:
+def test_what_is_revoked_stays_refused_after_a_restart(encrypted_models, tmp_path):
+    with Live(encrypted_models, tmp_path) as live, Parties(live, encrypted_models) as parties:
         (one, network), (other, its) = parties.client(), parties.client()
         for each in (network, its):
             parties.sends.publish(each)
@@ -153,7 +139,7 @@ def test_what_is_revoked_stays_refused_after_a_restart(models, tmp_path):
             {"secret_key": each.client.secret_key, "evaluation_keys": each.client.evaluation_keys}
             for each in (one, other)
         ]
-    with Live(models, tmp_path) as live, Parties(live, models) as parties:
+    with Live(encrypted_models, tmp_path) as live, Parties(live, encrypted_models) as parties:
         assert refused(parties.remote(**keys[0])) == 403
         assert is_right(parties.remote(**keys[1]))
 
@@ -178,8 +164,8 @@ def test_permissions_expire_by_the_server_s_clock(parties):
     assert refused(one) == 403
 
 
-def test_so_many_networks_are_kept_ready(models, tmp_path):
-    with Live(models, tmp_path, networks=1) as live, Parties(live, models) as parties:
+def test_so_many_networks_are_kept_ready(encrypted_models, tmp_path):
+    with Live(encrypted_models, tmp_path, networks=1) as live, Parties(live, encrypted_models) as parties:
         each = [parties.client() for _ in range(2)]
         for _, network in each:
             parties.sends.publish(network)
@@ -188,31 +174,31 @@ def test_so_many_networks_are_kept_ready(models, tmp_path):
             assert len(live.service._sessions._ready) == 1
 
 
-def test_networks_take_room(models, tmp_path):
-    with Live(models, tmp_path) as live, Parties(live, models) as parties:
+def test_networks_take_room(encrypted_models, tmp_path):
+    with Live(encrypted_models, tmp_path) as live, Parties(live, encrypted_models) as parties:
         _, network = parties.client()
         parties.sends.publish(network)
         kept = live.service.store.bytes + live.service.networks.size
         assert live.service.networks.size == len(network)
     (tmp_path / "less").mkdir()
     shutil.copytree(tmp_path / "store", tmp_path / "less/store")
-    less = Live(models, tmp_path / "less", store_bytes=kept + 10)
-    with less, Parties(less, models) as parties, pytest.raises(ServiceError, match="507"):
+    less = Live(encrypted_models, tmp_path / "less", store_bytes=kept + 10)
+    with less, Parties(less, encrypted_models) as parties, pytest.raises(ServiceError, match="507"):
         parties.sends.publish(network)
 
 
-def test_networks_of_models_that_are_gone_take_no_room(models, tmp_path):
-    with Live(models, tmp_path) as live, Parties(live, models) as parties:
+def test_networks_of_models_that_are_gone_take_no_room(encrypted_models, tmp_path):
+    with Live(encrypted_models, tmp_path) as live, Parties(live, encrypted_models) as parties:
         parties.sends.publish(parties.client()[1])
         parties.sends.revoke(parties.owner.revocation)
     (tmp_path / "models").mkdir()
-    shutil.copy(models / "exact.he", tmp_path / "models/exact.he")
+    shutil.copy(encrypted_models / "exact.he", tmp_path / "models/exact.he")
     with Live(tmp_path / "models", tmp_path):
         assert not list((tmp_path / "store/networks").iterdir())
 
 
-def test_the_commands(parties, models, tmp_path, monkeypatch, capsys):
-    live, folder = parties.live, Path(shutil.copytree(models.parent / "owner", tmp_path / "owner"))
+def test_the_commands(parties, encrypted_models, tmp_path, monkeypatch, capsys):
+    live, folder = parties.live, Path(shutil.copytree(encrypted_models.parent / "owner", tmp_path / "owner"))
     monkeypatch.setenv("HE_PASSWORD", "nobody guesses it")
     monkeypatch.setenv("HE_TOKEN", live.tokens["ann"])
     key, images = str(tmp_path / "key"), str(tmp_path / "images.npy")
@@ -241,8 +227,8 @@ def test_the_commands(parties, models, tmp_path, monkeypatch, capsys):
 
 
 @pytest.mark.parametrize("owner", [None, b"", b"x" * 31])
-def test_a_model_is_served_with_its_owner_s_key(models, owner, tmp_path, capsys):
-    shutil.copy(models / "hidden.he", tmp_path / "hidden.he")
+def test_a_model_is_served_with_its_owner_s_key(encrypted_models, owner, tmp_path, capsys):
+    shutil.copy(encrypted_models / "hidden.he", tmp_path / "hidden.he")
     if owner is not None:
         (tmp_path / "hidden.owner").write_bytes(owner)
     with pytest.raises(SystemExit):
