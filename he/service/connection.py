@@ -141,8 +141,8 @@ def connection(limits: Limits) -> type[asyncio.Protocol]:
         def _refuse(self, transport: Any, problem: Problem) -> None:
             """Say why, and close: late enough that the answer is not lost with what the client is sending."""
             self._refused = True
-            if inside[self._address] > 2 * limits.connections_each:  # who goes on regardless is told nothing
-                transport.abort()
+            if inside[self._address] > 2 * limits.connections_each or inside.total() > 2 * limits.connections:
+                transport.abort()  # who goes on regardless is told nothing
                 return
             transport.write(_written(problem))
             if transport.can_write_eof():
