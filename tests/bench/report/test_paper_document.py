@@ -70,7 +70,8 @@ def test_a_report_is_whole(rows):
     files = report(rows)
     assert set(files) == {
         "report.md", "report.html", "T23-accuracy-under-fgsm.svg", "T23-length.svg", "T23-by-epochs.svg",
-        "T23-sure.svg", "T23-transfer.svg", "T23-perturbations-seed-0.png", "T23-images-seed-0.png", "T23-map-seed-0.png",
+        "T23-sure.svg", "T23-transfer.svg", "T23-perturbations-seed-0.png", "T23-images-seed-0.png",
+        "T23-map-seed-0.png",
     }  # fmt: skip
     text, page = (files[name].decode() for name in ("report.md", "report.html"))
     shown = set(re.findall(r"!\[[^]]*\]\(([^)]*)\)", text))
