@@ -24,7 +24,7 @@ from plaintext_models.stochastic.gates import Gate, MaskedConv2d
 CLEAN, OVERFIT = "clean", "training less test"
 RADII = (0.05, 0.1, 0.15, 0.2, 0.25, 0.3)
 ADAPTIVE = (0.1, 0.3)  # radii at which networks are attacked by all means
-FEWER = 4  # by how much fewer images are attacked by all means
+FEWER = 8  # by how much fewer images are attacked by all means
 STEPS = (0.02, 0.06, 0.1)
 BINS = tuple(number / 10 for number in range(10))
 
