@@ -180,3 +180,10 @@ def batched(array: Array, shape: tuple[int, ...], name: str) -> Array:
     if not len(array):
         raise ValueError(f"`{name}` must hold at least one row, got an empty batch")
     return array
+
+
+def exactly(values: Array, dtype: Any) -> Array:
+    """Whole numbers in another dtype that holds them; floats become Python ints by way of int64, which is exact."""
+    if dtype is object and values.dtype.kind == "f":
+        values = values.astype(np.int64)
+    return values.astype(dtype, copy=False)
