@@ -185,6 +185,9 @@ class RobustnessOptions(Options):
         str | None, Option("Train it with this defence, or put that around it.", choices=names.defences)
     ] = None
     card: Annotated[bool, Option("The whole card, or a tenth of the effort.", flag="--card/--quick")] = True
+    economical: Annotated[
+        bool, Option("The adaptive attack in place of longer ones, and few queries.", flag="--economical")
+    ] = False
     images: Annotated[int, Option("Test images, the first ones.")] = 200
     norm: Annotated[str, Option("Of the perturbations.", choices=names.norms)] = "linf"
     radius: Annotated[float, Option("Largest length of a perturbation.")] = 0.1

@@ -24,7 +24,17 @@ from plaintext_models.zoo.make import Report, make, untrained
 from plaintext_models.zoo.recipe import Recipe
 
 #: Folders and files whose source decides what a training gives.
-ROOMS = ("data", "nets", "training", "proofs", "attacks", "determinism.py", "zoo/recipe.py", "zoo/make.py")
+ROOMS = (
+    "data",
+    "nets",
+    "stochastic",
+    "training",
+    "proofs",
+    "attacks",
+    "determinism.py",
+    "zoo/recipe.py",
+    "zoo/make.py",
+)
 VALUES = ("values",)  # of intnn: domains and rounding, which layers of integers train with
 
 

@@ -14,13 +14,14 @@ from plaintext_models.nets.builders import build
 from plaintext_models.nets.initialise import unit_variance
 from plaintext_models.proofs.certified import certified
 from plaintext_models.training.adversarial import attacked, mixed
-from plaintext_models.training.loop import BatchHook, LossHook, augmented, cross_entropy, minimise
+from plaintext_models.training.loop import BatchHook, EpochRecord, LossHook, augmented, cross_entropy, minimise
 from plaintext_models.zoo.recipe import Recipe
 
 SCALED_ON = 512  # images by which the initial weights are scaled, where the recipe says so
 
 Report = Callable[[str], None]
 HookOf = Callable[[nn.Module], BatchHook]  # gives what changes the batches that a module is trained on
+Watch = Callable[[nn.Module, int], None]  # is shown a module after every epoch, and told its number, from 1
 LossOf = Callable[[nn.Module], LossHook]  # gives a module's loss, which may look at more of it than its outputs
 
 
@@ -45,6 +46,7 @@ def make(
     loss: LossOf | None = None,
     answers: Tensor | None = None,
     checkpoint: Path | None = None,
+    watch: Watch | None = None,
 ) -> nn.Module:
     """Build and train the network of a recipe.
 
@@ -57,6 +59,7 @@ def make(
         loss: What is minimised; the cross-entropy if None. A recipe with proofs has a loss of its own.
         answers: What the module should say, [n, ...], where that is not the labels of the training images.
         checkpoint: A file that holds the training after every epoch: where it is there, the training goes on from it.
+        watch: Shown the module after every epoch, in evaluation mode.
 
     Returns:
         The module, in evaluation mode.
@@ -73,12 +76,20 @@ def make(
     if recipe.augment is not None:
         hooks.append(augmented(recipe.augment))
     if (hardening := recipe.hardening) is not None:
-        steps, ramp, random = hardening.steps, hardening.ramp, hardening.random_start
-        hooks.append(attacked(module, hardening.ball, steps=steps, ramp=ramp, random_start=random))
+        rest = {name: getattr(hardening, name) for name in ("steps", "ramp", "random_start", "begin")}
+        hooks.append(attacked(module, hardening.ball, **rest))
         if hardening.clean:
             minimised = mixed(module, minimised, hardening.clean)
     if batch is not None:
         hooks.append(batch(module))
+
+    def ended(epoch: int, record: EpochRecord) -> None:
+        if report is not None:
+            report(f"epoch {epoch} of {recipe.epochs}: loss {record.loss:.3f}")
+        if watch is not None:
+            watch(module.eval(), epoch)
+            module.train()
+
     minimise(
         module,
         torch.from_numpy(dataset.train_images),
@@ -91,9 +102,7 @@ def make(
         gradient_limit=recipe.gradient_limit,
         batch=hooks,
         loss=minimised,
-        after_epoch=None
-        if report is None
-        else lambda epoch, record: report(f"epoch {epoch} of {recipe.epochs}: loss {record.loss:.3f}"),
+        after_epoch=ended,
         checkpoint=checkpoint,
         progress=progress,
     )

@@ -28,6 +28,7 @@ class Hardening:
         ramp: The fraction of the training, from 0 to 1, in which the radius grows from 0 to that of the ball.
         clean: The weight of the clean images' loss, from 0, where they have none, to below 1.
         random_start: Whether attacks start at a random point of the ball, and not at the image.
+        begin: The fraction of the training, from 0 to 1, before which nothing is attacked.
 
     Raises:
         ValueError: A number is out of range.
@@ -38,6 +39,7 @@ class Hardening:
     ramp: float = 0.5
     clean: float = 0.0
     random_start: bool = True
+    begin: float = 0.0
 
     def __post_init__(self) -> None:
         integer(self.steps, "steps", 1)
@@ -45,6 +47,8 @@ class Hardening:
             raise ValueError(f"`ramp` must be from 0 to 1, got {self.ramp}")
         if not 0 <= self.clean < 1:
             raise ValueError(f"`clean` must be from 0 to below 1, got {self.clean}")
+        if not 0 <= self.begin <= 1:
+            raise ValueError(f"`begin` must be from 0 to 1, got {self.begin}")
 
 
 @dataclass(frozen=True)
