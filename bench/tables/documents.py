@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from bench.tables import linear, thesis
+from bench.tables import delta_rule, linear, masking, thesis
 from bench.tables.published import Published
 
 LISTED = ("network", "attack", "defence")
@@ -31,6 +31,18 @@ class Origin:
     source: str
     section: str = ""
 
+
+#: The networks of documents, by their names in `plaintext_models.zoo.registry`.
+NETWORKS: Mapping[str, Origin] = MappingProxyType(
+    {
+        "mnist-mlp": Origin(("S17", "S18"), "", "S 6"),
+        "mnist-lstm": Origin(("T5", "S18"), "Hochreiter and Schmidhuber, 1997", "T 1, S 6"),
+        "mnist-softmax": Origin(("A2", "A11"), "Goodfellow et al., arXiv:1412.6572", "A"),
+        "mnist-maxout": Origin(("A7",), "Goodfellow et al., arXiv:1302.4389", "A"),
+        "mnist-dbm": Origin(("A13",), "Goodfellow et al., NIPS 2013", "A"),
+        "mnist-rbf": Origin(("A10",), "Goodfellow et al., arXiv:1412.6572", "A"),
+    }
+)
 
 #: The attacks by their names in `plaintext_models.attacks.families`.
 ATTACKS: Mapping[str, Origin] = MappingProxyType(
@@ -60,7 +72,11 @@ ATTACKS: Mapping[str, Origin] = MappingProxyType(
 
 
 #: What the letters of identifiers stand for, of the documents that `paper` measures again.
-DOCUMENTS: Mapping[str, str] = MappingProxyType({"T": "the thesis", "A": "the article"})
+DOCUMENTS: Mapping[str, str] = MappingProxyType(
+    {"T": "the thesis", "S": "the report", "A": "the article", "M": "the doctoral thesis"}
+)
 
 #: What `paper` measures again, by its identifiers, which begin with the letters of the documents.
-PUBLISHED: Mapping[str, Published] = MappingProxyType({**thesis.PUBLISHED, **linear.PUBLISHED})
+PUBLISHED: Mapping[str, Published] = MappingProxyType(
+    {**thesis.PUBLISHED, **delta_rule.PUBLISHED, **linear.PUBLISHED, **masking.PUBLISHED}
+)
