@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from bench.cases.options import ModelsOptions
 from bench.harness.case import Reporter
 from bench.report.models import ModelRow, show
-from bench.tables.documents import ATTACKS, LISTED
+from bench.tables.documents import ATTACKS, LISTED, NETWORKS, Origin
 from plaintext_models.attacks.families import NEAREST, WITHIN
 from plaintext_models.defences.registry import DEFENCES
 from plaintext_models.zoo.registry import RECIPES
@@ -40,7 +40,13 @@ def measure(job: ModelsJob, _: Reporter) -> tuple[ModelRow, ...]:
     """What there is of the kind."""
     if job.kind == "network":
         return tuple(
-            ModelRow("network", name, (), f"{recipe.kind}, {recipe.dataset}, {recipe.network}", "")
+            ModelRow(
+                "network",
+                name,
+                (origin := NETWORKS.get(name, Origin((), ""))).identifiers,
+                ", ".join(filter(None, (recipe.kind, recipe.dataset, recipe.network, origin.source))),
+                origin.section,
+            )
             for name, recipe in RECIPES.items()
         )
     if job.kind == "attack":
@@ -49,6 +55,6 @@ def measure(job: ModelsJob, _: Reporter) -> tuple[ModelRow, ...]:
             for name in (*WITHIN, *NEAREST)
         )
     return tuple(
-        ModelRow("defence", entry.name, (entry.identifier,), entry.source, f"T {entry.section}")
+        ModelRow("defence", entry.name, (entry.identifier,), entry.source, f"{entry.identifier[0]} {entry.section}")
         for entry in DEFENCES.values()
     )

@@ -5,7 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from bench.papers import linear, thesis
+from bench.papers import capacity, compressed, delta_rule, linear, masking, plasticity, relations, thesis
 from bench.papers.experiment import Experiment
 
-EXPERIMENTS: Mapping[str, Experiment] = MappingProxyType({**thesis.EXPERIMENTS, **linear.EXPERIMENTS})
+EXPERIMENTS: Mapping[str, Experiment] = MappingProxyType(
+    {
+        **thesis.EXPERIMENTS,
+        **relations.EXPERIMENTS,
+        **compressed.EXPERIMENTS,
+        **capacity.EXPERIMENTS,
+        **plasticity.EXPERIMENTS,
+        **delta_rule.EXPERIMENTS,
+        **linear.EXPERIMENTS,
+        **masking.EXPERIMENTS,
+    }
+)

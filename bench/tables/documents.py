@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from bench.tables import linear, thesis
+from bench.tables import delta_rule, linear, masking, thesis
 from bench.tables.published import Published
 
 LISTED = ("network", "attack", "defence")
@@ -32,6 +32,18 @@ class Origin:
     section: str = ""
 
 
+#: The networks of documents, by their names in `plaintext_models.zoo.registry`.
+NETWORKS: Mapping[str, Origin] = MappingProxyType(
+    {
+        "mnist-mlp": Origin(("S17", "S18"), "", "S 6"),
+        "mnist-lstm": Origin(("T5", "S18"), "Hochreiter and Schmidhuber, 1997", "T 1, S 6"),
+        "mnist-softmax": Origin(("A2", "A11"), "Goodfellow et al., arXiv:1412.6572", "A"),
+        "mnist-maxout": Origin(("A7",), "Goodfellow et al., arXiv:1302.4389", "A"),
+        "mnist-dbm": Origin(("A13",), "Goodfellow et al., NIPS 2013", "A"),
+        "mnist-rbf": Origin(("A10",), "Goodfellow et al., arXiv:1412.6572", "A"),
+    }
+)
+
 #: The attacks by their names in `plaintext_models.attacks.families`.
 ATTACKS: Mapping[str, Origin] = MappingProxyType(
     {
@@ -40,6 +52,7 @@ ATTACKS: Mapping[str, Origin] = MappingProxyType(
         "pgd": Origin(("T15", "M15"), "Madry et al., arXiv:1706.06083", "T 2, M 2"),
         "apgd": Origin((), "Croce and Hein, arXiv:2003.01690"),
         "apgd-targeted": Origin((), "Croce and Hein, arXiv:2003.01690"),
+        "adaptive": Origin((), "Liu et al., arXiv:2203.05154"),
         "ilcm": Origin(("T14", "S5", "M14"), "Kurakin et al., arXiv:1607.02533", "T 2, S 2, M 2"),
         "one-step-least-likely": Origin(("S4",), "Kurakin et al., arXiv:1611.01236", "S 2"),
         "universal": Origin(("C6",), "Moosavi-Dezfooli et al., arXiv:1610.08401", "C"),
@@ -51,6 +64,7 @@ ATTACKS: Mapping[str, Origin] = MappingProxyType(
         "deepfool": Origin(("S3",), "Moosavi-Dezfooli et al., arXiv:1511.04599", "S 2"),
         "ddn": Origin((), "Rony et al., arXiv:1811.09600"),
         "carlini-wagner": Origin(("T18",), "Carlini and Wagner, arXiv:1608.04644", "T 2"),
+        "growing-fgsm": Origin(("S1",), "Goodfellow et al., arXiv:1412.6572", "S 2"),
         "lbfgs": Origin(("T10", "M1"), "Szegedy et al., arXiv:1312.6199", "T 2, M 1"),
         "hop-skip-jump": Origin((), "Chen et al., arXiv:1904.02144"),
     }
@@ -58,7 +72,11 @@ ATTACKS: Mapping[str, Origin] = MappingProxyType(
 
 
 #: What the letters of identifiers stand for, of the documents that `paper` measures again.
-DOCUMENTS: Mapping[str, str] = MappingProxyType({"T": "the thesis", "A": "the article"})
+DOCUMENTS: Mapping[str, str] = MappingProxyType(
+    {"T": "the thesis", "S": "the report", "A": "the article", "M": "the doctoral thesis"}
+)
 
 #: What `paper` measures again, by its identifiers, which begin with the letters of the documents.
-PUBLISHED: Mapping[str, Published] = MappingProxyType({**thesis.PUBLISHED, **linear.PUBLISHED})
+PUBLISHED: Mapping[str, Published] = MappingProxyType(
+    {**thesis.PUBLISHED, **delta_rule.PUBLISHED, **linear.PUBLISHED, **masking.PUBLISHED}
+)

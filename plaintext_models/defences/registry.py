@@ -1,4 +1,4 @@
-"""All defences, as data, under the identifiers of the document that lists them. Importing this does not need torch."""
+"""All defences, as data, under the identifiers of the documents that list them. Importing this does not need torch."""
 
 from __future__ import annotations
 
@@ -25,11 +25,12 @@ class Entry:
     """A defence.
 
     Attributes:
-        identifier: Its name in the list of the thesis on encrypted and robust learning: T23; of another form of it,
-            with what tells that apart: T30-low-pass.
+        identifier: Its name in the lists of the five documents (see `bench.tables.documents`): T23; of another form of
+            it, with what tells that apart: T30-low-pass; a word for what the lists lack.
         name: What it is called.
         source: The paper that it comes from.
-        section: The section of the thesis that speaks of it.
+        section: The section of the document that speaks of it; for A, whose sections have no numbers, its paper's;
+            "none" where no document has it.
         module: Its file in this room.
         gradients: Whether the defence hides them.
         random: Whether its answers are random.
@@ -64,6 +65,19 @@ _PENALTY = Entry("T23", "gradient regularisation", "Ross and Doshi-Velez, arXiv:
 _DENOISING = Entry("T26", "feature denoising, Gaussian", "Xie et al., arXiv:1812.03411", "denoising")
 _JPEG = Entry("T30", "JPEG compression", "Dziugaite et al., arXiv:1608.00853", "jpeg", gradients="straight through")
 _ADVERSARIAL = Entry("T33", "adversarial training, PGD", "Madry et al., arXiv:1706.06083", "adversarial")
+_LINEAR = "Goodfellow et al., arXiv:1412.6572"  # the paper that A retells
+_NOISE = Entry("A8", "training on noise, signs", _LINEAR, "noise", "6")
+_UNITS = Entry(
+    "M7", "binarised units", "Bengio et al., arXiv:1308.3432", "units", "2, 3", "straight through", random=True
+)
+_BINARY = Entry("M10", "binary weights", "Courbariaux et al., arXiv:1602.02830", "binary_weights", "2, 4")
+_ADAPTIVE = Entry(
+    "M5", "adaptive dropout", "Ba and Frey, NIPS 2013", "adaptive_dropout", "2, 4", "straight through", random=True
+)
+_GATES = Entry(
+    "M23", "learnt stochastic masks", "Bengio et al., arXiv:1308.3432", "gates", "4", "straight through", random=True
+)
+_RANDOM = Entry("M44", "random masks", "Wan et al., ICML 2013", "random_masks", "4", "straight through", random=True)
 
 
 def _form(entry: Entry, form: str, name: str, **changes: Any) -> Entry:
@@ -98,6 +112,52 @@ _ALL = (
     _ADVERSARIAL,
     _form(_ADVERSARIAL, "fgsm", "adversarial training, FGSM", source="Goodfellow et al., arXiv:1412.6572"),
     _form(_ADVERSARIAL, "mixed", "adversarial training, half PGD"),
+    Entry("S10", "DropConnect", "Wan et al., ICML 2013", "dropconnect", "4", random=True),
+    Entry("S12", "stochastic delta rule, decay", "Frazier-Logue and Hanson, arXiv:1808.03578", "delta_rule", "4"),
+    Entry(
+        "S14",
+        "the same, deviations learnt",
+        "Kingma and Welling, arXiv:1312.6114",
+        "learnt_deviations",
+        "5",
+        random=True,
+    ),
+    Entry("A3", "training on turned images", _LINEAR, "turned", "4"),
+    Entry("A5", "L1 decay of the first layer", _LINEAR, "lasso", "5"),
+    _NOISE,
+    _form(_NOISE, "uniform", "training on noise, uniform"),
+    Entry("A9", "adversarial training at a hidden layer", _LINEAR, "places", "6"),
+    Entry("A13", "ensemble", _LINEAR, "ensemble", "9"),
+    _UNITS,
+    _form(_UNITS, "hard", "the same, gradients of 1"),
+    _form(_UNITS, "deterministic", "the same, rounded", random=False),
+    _form(_UNITS, "reinforce", "the same, REINFORCE"),
+    _BINARY,
+    _form(_BINARY, "pgd", "the same with adversarial training", source="Galloway et al., arXiv:1711.00449"),
+    _form(_BINARY, "stochastic", "the same, drawn", random=True),
+    Entry(
+        "M11",
+        "stochastic activation pruning",
+        "Dhillon et al., arXiv:1803.01442",
+        "pruning",
+        "2, 4",
+        "straight through",
+        random=True,
+    ),
+    _ADAPTIVE,
+    _form(_ADAPTIVE, "mean", "the same, probabilities"),
+    _GATES,
+    _form(_GATES, "logistic", "the same, probabilities"),
+    _form(_GATES, "shared", "the same, filters in common"),
+    _form(_GATES, "signed", "the same, masks of -1 and 1"),
+    _form(_GATES, "relu", "the same, ReLU behind them"),
+    _form(_GATES, "one layer", "the same, one layer"),
+    _form(_GATES, "shuffled", "the same, masks of others"),
+    _RANDOM,
+    _form(_RANDOM, "dropconnect", "the same, divided by what is kept"),
+    Entry(
+        "certified", "training for proofs, by intervals", "Gowal et al., arXiv:1810.12715", "certified", section="none"
+    ),
 )
 
 #: Every defence by its identifier.

@@ -6,16 +6,53 @@ from typing import Any
 
 from torch import nn
 
-from plaintext_models.nets.cnn import cnn, pooled_cnn, table_cnn
+from plaintext_models.nets.cnn import cnn, pooled_cnn, stacked_cnn, table_cnn
+from plaintext_models.nets.dbm import Dbm
+from plaintext_models.nets.logistic import Logistic
+from plaintext_models.nets.maxout import maxout
 from plaintext_models.nets.mlp import mlp, table_mlp
+from plaintext_models.nets.rbf import Rbf
+from plaintext_models.nets.recurrent import LSTM
 from plaintext_models.nets.resnet import resnet
+from plaintext_models.stochastic.networks import masked_cnn
+from plaintext_models.stochastic.weights import randomise
 
-BUILDERS: Mapping[str, Callable[..., nn.Module]] = MappingProxyType(
+
+def randomised(base: Callable[..., nn.Module]) -> Callable[..., nn.Module]:
+    """An architecture whose weights are drawn; beside what `base` takes, it takes `weights`: what `randomise` takes."""
+
+    def built(
+        input_shape: tuple[int, int, int], classes: int, *, weights: Mapping[str, Any], **options: Any
+    ) -> nn.Module:
+        module = base(input_shape, classes, **options)
+        randomise(module, **weights)
+        return module
+
+    return built
+
+
+#: Architectures of float layers, whose weights may be drawn.
+FLOAT: Mapping[str, Callable[..., nn.Module]] = MappingProxyType(
     {
         "mlp": mlp,
         "cnn": cnn,
         "pooled_cnn": pooled_cnn,
+        "stacked_cnn": stacked_cnn,
         "resnet": resnet,
+        "maxout": maxout,
+        "lstm": LSTM,
+    }
+)
+
+#: All architectures; those of float layers also with weights that are drawn: "random_mlp" and so on.
+BUILDERS: Mapping[str, Callable[..., nn.Module]] = MappingProxyType(
+    {
+        **FLOAT,
+        **{f"random_{name}": randomised(base) for name, base in FLOAT.items()},
+        "masked_cnn": masked_cnn,
+        "rbf": Rbf,
+        "dbm": Dbm,
+        "logistic": Logistic,
         "table_mlp": table_mlp,
         "table_cnn": table_cnn,
     }

@@ -15,7 +15,9 @@ from plaintext_models.attacks.core.target import Target
 from plaintext_models.training.loop import Batch, BatchHook, LossHook
 
 
-def attacked(module: nn.Module, ball: Ball, *, steps: int, ramp: float = 0.5, random_start: bool = True) -> BatchHook:
+def attacked(
+    module: nn.Module, ball: Ball, *, steps: int, ramp: float = 0.5, random_start: bool = True, begin: float = 0.0
+) -> BatchHook:
     """The hook that moves the images of every batch to where projected gradient ascent leads in a ball around them.
 
     The module is attacked in evaluation mode and goes on to train in the mode that it had.
@@ -27,16 +29,21 @@ def attacked(module: nn.Module, ball: Ball, *, steps: int, ramp: float = 0.5, ra
         ramp: In this fraction of the training, from 0 to 1, the radius grows from 0 to that of the ball: with all of
             it from the start, MNIST may never be learnt.
         random_start: Whether each attack starts at a random point of the ball, and not at the image.
+        begin: The fraction of the training, from 0 to 1, before which nothing is attacked.
 
     Raises:
         ValueError: A number is out of range.
     """
     integer(steps, "steps", 1)
     number(ramp, "ramp", least=0, most=1)
+    number(begin, "begin", least=0, most=1)
     radius = ball.require_one_radius()
 
     def moved(batch: Batch) -> Tensor:
-        share = min(1.0, batch.step / (ramp * batch.steps)) if ramp else 1.0
+        past = batch.step - begin * batch.steps
+        if past < 0:
+            return batch.images
+        share = min(1.0, past / (ramp * batch.steps)) if ramp else 1.0
         mode = module.training
         module.eval()
         try:
@@ -69,6 +76,8 @@ def mixed(module: nn.Module, loss: LossHook, clean: float) -> LossHook:
     number(clean, "clean", least=0, most=1)
 
     def both(logits: Tensor, batch: Batch) -> Tensor:
+        if batch.images is batch.clean:
+            return loss(logits, batch)
         undisturbed = loss(module(batch.clean), replace(batch, images=batch.clean))
         return clean * undisturbed + (1 - clean) * loss(logits, batch)
 

@@ -11,10 +11,11 @@ from typing import Any, Literal, get_args
 from intnn.values.arrays import integer
 from plaintext_models.attacks.core.ball import Ball
 from plaintext_models.data.augment import RandomAffine
+from plaintext_models.proofs.schedule import Schedule
 
 OPTIONS: Mapping[str, Any] = MappingProxyType({})
 
-Kind = Literal["shipped", "attacked"]
+Kind = Literal["shipped", "attacked", "certified"]
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,7 @@ class Hardening:
         ramp: The fraction of the training, from 0 to 1, in which the radius grows from 0 to that of the ball.
         clean: The weight of the clean images' loss, from 0, where they have none, to below 1.
         random_start: Whether attacks start at a random point of the ball, and not at the image.
+        begin: The fraction of the training, from 0 to 1, before which nothing is attacked.
 
     Raises:
         ValueError: A number is out of range.
@@ -37,6 +39,7 @@ class Hardening:
     ramp: float = 0.5
     clean: float = 0.0
     random_start: bool = True
+    begin: float = 0.0
 
     def __post_init__(self) -> None:
         integer(self.steps, "steps", 1)
@@ -44,6 +47,8 @@ class Hardening:
             raise ValueError(f"`ramp` must be from 0 to 1, got {self.ramp}")
         if not 0 <= self.clean < 1:
             raise ValueError(f"`clean` must be from 0 to below 1, got {self.clean}")
+        if not 0 <= self.begin <= 1:
+            raise ValueError(f"`begin` must be from 0 to 1, got {self.begin}")
 
 
 @dataclass(frozen=True)
@@ -67,9 +72,10 @@ class Recipe:
         unit_variance: Whether the initial weights are scaled on images; see `plaintext_models.nets.initialise`.
         augment: Random changes of the training images, or None.
         hardening: The adversarial part of the training, or None.
+        proofs: How the training learns from what intervals prove, or None.
         seed: Determines the initial weights and the training.
         kind: "shipped" where the network is stored with the package, "attacked" where it is trained when attacks
-            are tried on it.
+            are tried on it, "certified" where something is proved of its integers.
 
     Raises:
         ValueError: A number is out of range.
@@ -87,6 +93,7 @@ class Recipe:
     unit_variance: bool = field(default=False, kw_only=True)
     augment: RandomAffine | None = field(default=None, kw_only=True)
     hardening: Hardening | None = field(default=None, kw_only=True)
+    proofs: Schedule | None = field(default=None, kw_only=True)
     seed: int = field(default=0, kw_only=True)
     kind: Kind = field(default="attacked", kw_only=True)
 

@@ -5,6 +5,7 @@ from types import MappingProxyType
 
 from plaintext_models.attacks.core.ball import Ball
 from plaintext_models.data.augment import RandomAffine
+from plaintext_models.proofs.schedule import Schedule
 from plaintext_models.zoo.recipe import Hardening, Kind, Recipe
 
 DIGITS = RandomAffine(degrees=5, zoom=0.05, shear=0.05, shift=0.5)
@@ -134,6 +135,83 @@ RECIPES: Mapping[str, Recipe] = MappingProxyType(
             weight_decay=DECAY,
             gradient_limit=None,
             hardening=Hardening(Ball("linf", 0.3), steps=7),
+        ),
+        "digits-certified-mlp": Recipe(
+            "What is proved of integers, on the embedded images.",
+            "digits",
+            "mlp",
+            {"hidden": (64,), "input_bits": 2},
+            epochs=60,
+            learning_rate=5e-3,
+            batch_size=64,
+            proofs=Schedule(0.1, clean=0.1),
+            kind="certified",
+        ),
+        # One bit: of what stands in the ball of radius 0.3, only pixels between 0.2 and 0.8 can change.
+        "mnist-certified-mlp": Recipe(
+            "What is proved of integers, for images of one bit.",
+            "mnist",
+            "mlp",
+            {"hidden": (512, 256), "input_bits": 1},
+            epochs=20,
+            learning_rate=3e-3,
+            proofs=Schedule(0.3, clean=0.1),
+            kind="certified",
+        ),
+        "mnist-mlp": Recipe(
+            "The perceptron of the report on the stochastic delta rule.",
+            "mnist",
+            "mlp",
+            {"hidden": (100, 100, 100)},
+            epochs=20,
+            learning_rate=1e-3,
+            batch_size=64,
+            gradient_limit=None,
+        ),
+        "mnist-lstm": Recipe(
+            "That report's recurrent network, which reads an image a row at a time.",
+            "mnist",
+            "lstm",
+            {"hidden": 130, "steps": 28},
+            epochs=20,
+            learning_rate=1e-3,
+            batch_size=64,
+        ),
+        "mnist-softmax": Recipe(
+            "A linear classifier, on which adversarial images are explained.",
+            "mnist",
+            "mlp",
+            {"hidden": ()},
+            epochs=5,
+            learning_rate=3e-3,
+            batch_size=64,
+        ),
+        "mnist-maxout": Recipe(
+            "A deep network whose units are maxima of linear maps, trained with dropout.",
+            "mnist",
+            "maxout",
+            {"hidden": (240, 240)},
+            epochs=60,
+            learning_rate=2e-3,
+            batch_size=100,
+        ),
+        "mnist-dbm": Recipe(
+            "A generative model that classifies by inference.",
+            "mnist",
+            "dbm",
+            {"hidden": (500, 500)},
+            epochs=30,
+            learning_rate=1e-2,
+            batch_size=100,
+        ),
+        "mnist-rbf": Recipe(
+            "A shallow network that is sure of nothing far from what it knows.",
+            "mnist",
+            "rbf",
+            {"rank": 0},
+            epochs=10,
+            learning_rate=1e-2,
+            batch_size=100,
         ),
     }
 )

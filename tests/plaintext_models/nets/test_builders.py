@@ -4,23 +4,33 @@ import pytest
 import torch
 from torch import nn
 
-from plaintext_models.nets.builders import BUILDERS, build
+from plaintext_models.nets.builders import BUILDERS, FLOAT, build
 
 OPTIONS = {
     "mlp": {"hidden": (8,)},
     "cnn": {"channels": 2, "kernel": 3},
     "pooled_cnn": {},
+    "stacked_cnn": {"channels": (3, 4), "dropout": (0.25, 0.5)},
     "resnet": {"channels": (2, 3), "denoise": "mean"},
+    "maxout": {"hidden": (6, 5), "pieces": 3},
+    "rbf": {"rank": 2},
+    "dbm": {"hidden": (5, 4)},
+    "logistic": {},
+    "lstm": {"hidden": 5, "steps": 4},
+    "masked_cnn": {"channels": (2, 3), "dense": 5, "masks": "gates", "gates": {"hidden": 4}},
     "table_mlp": {"hidden": 8, "points": 57, "input_bits": 2},
     "table_cnn": {"channels": 2, "kernel": 3, "points": 57, "input_bits": 2},
 }
+KINDS = ({"kind": "normal"}, {"kind": "delta rule"}, {"kind": "dropconnect", "convolutions": True})
+RANDOM = {f"random_{name}": {**OPTIONS[name], "weights": KINDS[i % 3]} for i, name in enumerate(FLOAT)}
 
 
 @pytest.mark.parametrize("name", BUILDERS)
 @pytest.mark.parametrize("shape", [(1, 10, 12), (3, 28, 28)])
 def test_every_architecture_takes_its_images(name, shape):
-    module = build(name, shape, 7, **OPTIONS[name])
-    assert module(torch.rand(2, *shape)).shape == (2, 7)
+    classes = 2 if name == "logistic" else 7
+    module = build(name, shape, classes, **(OPTIONS | RANDOM)[name])
+    assert module(torch.rand(2, *shape)).shape == (2, classes)
 
 
 def test_the_pooled_network_is_the_one_of_two_convolutions():
@@ -36,3 +46,7 @@ def test_refuses():
         build("pooled_cnn", (1, 4, 4), 10)
     with pytest.raises(TypeError, match="hidde"):
         build("mlp", (1, 8, 8), 10, hidde=(8,))
+    with pytest.raises(ValueError, match="`classes` must be 2, got 10"):
+        build("logistic", (1, 8, 8), 10)
+    with pytest.raises(ValueError, match="`steps` must divide the 64 elements of an image, got 5"):
+        build("lstm", (1, 8, 8), 10, hidden=3, steps=5)

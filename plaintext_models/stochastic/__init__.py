@@ -1,0 +1,1 @@
+"""Layers that draw at random with every forward."""

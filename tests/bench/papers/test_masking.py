@@ -1,0 +1,131 @@
+"""What is measured of M's networks, on small ones and digits: every subject gives its columns, and they agree."""
+
+from dataclasses import replace
+from functools import partial
+
+import pytest
+import torch
+
+from bench.papers import masked_subjects, masked_toy
+from bench.papers.experiment import Run
+from bench.papers.masked import Head, Network
+from bench.papers.masked_attacks import Seen, adaptive, fgsm, right
+from bench.papers.masked_kinds import ADDED, KINDS, VIEWS, chapter_3, seen
+from bench.papers.masked_subjects import (
+    CONFIDENT,
+    GATED,
+    MOVED,
+    SLOPED,
+    STEPPED,
+    SWEPT,
+    Confident,
+    Gated,
+    Moved,
+    Sloped,
+    Stepped,
+    Swept,
+    Transferred,
+    transfer,
+)
+from bench.papers.store import loaded, making
+from plaintext_models.attacks.core.ball import Ball
+from plaintext_models.evaluation.card import Effort
+from plaintext_models.stochastic.reinforce import units
+from plaintext_models.stochastic.toy import fit
+
+GATES = Network(True, {"masks": "gates", "sides": (3, 3), "gates": {"hidden": 16}}, 4, 1e-2, data="digits")
+PLAIN = replace(GATES, options={"units": "relu", "sides": (3, 3)})
+TOLD = replace(GATES, options={"units": "reinforce", "sides": (3, 3)}, epochs=2)
+LITTLE = Effort(3, 2, 1, 2, 1, 20, 2, 3)
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    dataset = loaded("digits", None)
+    keep = tmp_path_factory.mktemp("keep")
+    given = making(dataset, 0, keep=keep, report=lambda _: None)
+    return Run(0, dataset, given.trained, given.report, 80, LITTLE)
+
+
+@pytest.mark.parametrize(
+    ("subject", "columns"),
+    [
+        (Swept(GATES), SWEPT),
+        (Swept(PLAIN, "deterministic"), SWEPT),
+        (Confident(TOLD), CONFIDENT),
+        (Stepped(PLAIN, "deterministic"), STEPPED),
+        (Transferred(PLAIN, "deterministic", {"SGBN": Seen(GATES)}), transfer({"SGBN": Seen(GATES)})),
+        (Gated(GATES), GATED),
+        (Sloped(GATES), SLOPED),
+        (Moved(PLAIN, "deterministic"), MOVED),
+        (Swept(Head(GATES, 1, 1e-2, 60), thorough=False), SWEPT),
+    ],
+)
+def test_every_subject_gives_its_columns(subject, columns, run, monkeypatch):
+    monkeypatch.setattr(masked_subjects, "ADAPTIVE", (0.1,))
+    monkeypatch.setattr(masked_subjects, "RADII", (0.1, 0.3))
+    figures = subject.measure(run).figures
+    assert figures
+    assert set(figures) <= {column.name for column in columns}
+
+
+@pytest.mark.parametrize("masks", ["none", "binarised"])
+def test_toys_give_their_columns(masks, run, monkeypatch):
+    monkeypatch.setattr(masked_toy, "MARKS", (0, 20))
+    monkeypatch.setattr(masked_toy, "WATCHED", (0, 19))
+    monkeypatch.setattr(masked_toy, "fit", partial(fit, iterations=20))
+    figures = masked_toy.Toy(masks, runs=2).measure(run).figures
+    columns = {column.name for column in masked_toy.TOY}
+    assert set(figures) - columns == {"training error 19", *(name for name in figures if "gates at 20 " in name)}
+    assert ("p1 0" in figures) == (masks != "none")
+
+
+def test_everything_breaks_more_than_one_step_and_the_majority_stands_as_long(run):
+    module, defended = Seen(GATES).defended(run)
+    images, labels = run.attacked()
+    assert len(defended.surrogates) == 1
+    assert defended.randomness_off is not None
+    moved = fgsm(module, defended.target, images, labels, 0.1)
+    assert ((moved - images).abs() <= 0.1 + 1e-6).all()
+    stepped = right(defended.target, moved, labels)
+    once, majority = adaptive(defended, images, labels, Ball("linf", 0.1), run)
+    assert once.count <= majority.count + 0.1 * majority.n
+    assert majority.count < stepped.count < right(defended.target, images, labels).count
+
+
+def test_units_without_a_gradient_are_attacked_by_what_they_learn_from(run):
+    module, defended = Seen(TOLD).defended(run)
+    images, labels = run.attacked()
+    assert units(module)
+    moved = fgsm(module, defended.target, images, labels, 0.2)
+    assert (moved != images).flatten(1).any(1).all()
+    assert right(defended.target, moved, labels).count < right(defended.target, images, labels).count
+
+
+def test_steps_go_as_far_as_each_reading_lets_them(run):
+    figures = Stepped(PLAIN, "deterministic").measure(run).figures
+    reached = {reading: figures[f"BIM 0.1, {reading}, Linf reached"] for reading in masked_subjects.READINGS}
+    assert reached["radius of the step"] == pytest.approx(0.1, abs=1e-6)
+    assert reached["radius 0.3"] == pytest.approx(0.3, abs=1e-6)
+    assert reached["no ball"] > 0.9
+    shares = [figures[f"BIM, {reading} 0.1"].count for reading in masked_subjects.READINGS]
+    assert shares[0] <= shares[2]
+
+
+@pytest.mark.parametrize("quick", [True, False])
+def test_networks_that_share_a_training_have_equal_ones(quick):
+    assert seen("SAP", quick).network == seen("CNN-BIN", quick).network
+    assert seen("SAP", quick).view == "pruned"
+    assert seen("SGBN, shuffled", quick).network == seen("SGBN", quick).network
+    names = [*KINDS, *VIEWS, "BNN with PGD", f"CNN{ADDED}"]
+    fixed = {name for name in names if seen(name, quick).view == "deterministic"}
+    assert fixed == {"CNN", "BNN", "BNN with PGD", f"CNN{ADDED}"}
+    assert seen("BNN with PGD", quick).network.hardened
+    assert chapter_3(quick, 1) == chapter_3(quick, 1)
+
+
+def test_a_training_is_the_same_again_and_in_the_masks_of_the_run(run):
+    one, two = (Seen(GATES).defended(run)[1].target for _ in range(2))
+    images, _ = run.attacked()
+    with torch.no_grad():
+        assert torch.equal(one.logits(images), two.logits(images))
