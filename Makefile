@@ -9,7 +9,7 @@ PYTEST = MALLOC_PERTURB_=165 $(BIN)/python -m pytest
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help table kernels training accuracy selection he encrypted-networks times stages service attacks robustness secrecy own gpu test lint format test-slow test-random fuzz bounds train requirements clean
+.PHONY: help table kernels training accuracy selection he encrypted-networks times stages service attacks robustness secrecy meeting own gpu test lint format test-slow test-random fuzz bounds train requirements clean
 
 help:  ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1|\2/' | column -t -s '|'
@@ -52,6 +52,9 @@ robustness: $(VENV)/attacks.stamp  ## the card of a model: many attacks, one ref
 
 secrecy: $(VENV)/attacks.stamp  ## what hiding a network stops: attacks through its decrypted answers, and others
 	$(BIN)/python -m bench secrecy --json results/secrecy.json $(ARGS)
+
+meeting: $(VENV)/attacks.stamp  ## robustness of integers against encrypted time (ARGS="--full --data DIR" for MNIST)
+	$(BIN)/python -m bench meeting --json results/meeting.json --plot results/meeting.svg $(ARGS)
 
 own: $(VENV)/own.stamp  ## a model of your own, encrypted: what it keeps and costs (ARGS="--model FILE.onnx --samples X.npy")
 	$(BIN)/python -m bench own --json results/own.json --plot-dir results/own $(ARGS)

@@ -32,6 +32,8 @@ from intnn.values.late import late
 if TYPE_CHECKING:
     from intnn.approximation.agreement import agreement
     from intnn.approximation.approximate import Approximation, approximate, fit_approximation
+    from intnn.certification.balls import integer_ball, real_ball
+    from intnn.certification.certify import Certificate, certify
     from intnn.convert.errors import ConversionError
     from intnn.convert.from_onnx import from_onnx
     from intnn.convert.from_sklearn import from_sklearn
@@ -76,6 +78,7 @@ _HOMES = {
     "Activation": "intnn.layers.nodes:Activation",
     "Add": "intnn.layers.nodes:Add",
     "Approximation": "intnn.approximation.approximate:Approximation",
+    "Certificate": "intnn.certification.certify:Certificate",
     "Concatenate": "intnn.layers.nodes:Concatenate",
     "Conv2d": "intnn.layers.nodes:Conv2d",
     "ConversionError": "intnn.convert.errors:ConversionError",
@@ -108,13 +111,16 @@ _HOMES = {
     "agreement": "intnn.approximation.agreement:agreement",
     "approximate": "intnn.approximation.approximate:approximate",
     "calibrate": "intnn.quantisation.calibrate:calibrate",
+    "certify": "intnn.certification.certify:certify",
     "fit_approximation": "intnn.approximation.approximate:fit_approximation",
     "fold_scales": "intnn.network.fold:fold_scales",
     "from_onnx": "intnn.convert.from_onnx:from_onnx",
     "from_sklearn": "intnn.convert.from_sklearn:from_sklearn",
     "graph_of": "intnn.convert.model:graph_of",
+    "integer_ball": "intnn.certification.balls:integer_ball",
     "integer_squares": "intnn.quantisation.squares:integer_squares",
     "quantise": "intnn.quantisation.quantise:quantise",
+    "real_ball": "intnn.certification.balls:real_ball",
     "rounding": "intnn.values.rounding",
     "tabulate": "intnn.quantisation.tabulate:tabulate",
     "tune": "intnn.quantisation.tune:tune",
@@ -124,6 +130,7 @@ __all__ = [
     "Activation",
     "Add",
     "Approximation",
+    "Certificate",
     "Concatenate",
     "Conv2d",
     "ConversionError",
@@ -156,13 +163,16 @@ __all__ = [
     "agreement",
     "approximate",
     "calibrate",
+    "certify",
     "fit_approximation",
     "fold_scales",
     "from_onnx",
     "from_sklearn",
     "graph_of",
+    "integer_ball",
     "integer_squares",
     "quantise",
+    "real_ball",
     "rounding",
     "tabulate",
     "tune",

@@ -14,6 +14,7 @@ from bench.harness.case import Option, Options
 from bench.harness.machine import MAX_THREADS
 from bench.harness.workloads import WORKLOADS, trained_networks
 from bench.tables.documents import LISTED
+from bench.tables.meeting import DEFENDED
 from bench.tables.networks import NETWORKS
 from bench.tables.rows import TITLES
 
@@ -47,6 +48,11 @@ def rows() -> tuple[str, ...]:
 def model_kinds() -> tuple[str, ...]:
     """What `models` lists."""
     return LISTED
+
+
+def meetings() -> tuple[str, ...]:
+    """The defences whose integer twins are attacked and priced."""
+    return DEFENDED
 
 
 def paths() -> tuple[str, ...]:
@@ -179,6 +185,9 @@ class RobustnessOptions(Options):
         str | None, Option("Train it with this defence, or put that around it.", choices=names.defences)
     ] = None
     card: Annotated[bool, Option("The whole card, or a tenth of the effort.", flag="--card/--quick")] = True
+    economical: Annotated[
+        bool, Option("The adaptive attack in place of longer ones, and few queries.", flag="--economical")
+    ] = False
     images: Annotated[int, Option("Test images, the first ones.")] = 200
     norm: Annotated[str, Option("Of the perturbations.", choices=names.norms)] = "linf"
     radius: Annotated[float, Option("Largest length of a perturbation.")] = 0.1
@@ -230,6 +239,24 @@ class PaperOptions(Options):
     )
     json: Json = None
     seed: Annotated[int, Option("The first run's; the others' follow.", least=0, most=MAX_SEED // 2)] = 0
+
+
+@dataclass(frozen=True)
+class MeetingOptions(Options):
+    """What `meeting` measures."""
+
+    defence: Annotated[tuple[str, ...], Option("Which defences; by default all.", choices=meetings)] = ()
+    quick: Annotated[
+        bool, Option("Digits and a tenth of the card's effort; or MNIST and all of it.", flag="--quick/--full")
+    ] = True
+    points: Annotated[
+        tuple[int, ...], Option("Sizes of the twins' tables; by default the data set's own.", least=3, most=65537)
+    ] = ()
+    images: Annotated[int | None, Option("Test images that are attacked; 100, or 1,000.", least=1)] = None
+    data: Data = None
+    json: Json = None
+    plot: Annotated[Path | None, Option("Draw the rows to this file: .svg, .png or .pdf.", writes="picture")] = None
+    seed: Annotated[int, Option("For training and attacks.", least=0, most=MAX_SEED)] = 0
 
 
 @dataclass(frozen=True)

@@ -117,6 +117,13 @@ _ALL = (
         extras=("he", "data", "attacks", "bench"),
     ),
     Case(
+        "meeting",
+        "Robustness against encrypted time: integer twins of defended networks, attacked, proved and priced.",
+        options.MeetingOptions,
+        "bench.cases.meeting",
+        extras=("he", "data", "attacks", "bench"),
+    ),
+    Case(
         "own",
         "A model of one's own on ciphertexts: what every way keeps, takes and costs (the extra train for torch).",
         options.OwnOptions,

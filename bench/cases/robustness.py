@@ -19,7 +19,7 @@ from plaintext_models.data import datasets
 from plaintext_models.defences.defence import Defended
 from plaintext_models.defences.registry import DEFENCES
 from plaintext_models.determinism import deterministic
-from plaintext_models.evaluation.card import FULL, QUICK, Card
+from plaintext_models.evaluation.card import ECONOMICAL, FULL, QUICK, Card, Effort
 from plaintext_models.evaluation.judge import Share
 from plaintext_models.evaluation.runner import evaluate
 from plaintext_models.zoo.cache import trained
@@ -84,7 +84,7 @@ class RobustnessJob:
         data: The folder of its data set; None for where it is found by itself.
         images: How many images of the test part are attacked, its first ones.
         ball: The ball that attacks must stay within.
-        whole: Whether the whole card is filled in, or a tenth of the effort is spent.
+        effort: How hard the attacks try.
         cache: The folder that trained models are kept in; None to train anew.
         seed: The seed of models and attacks.
         pictures: Whether pictures are drawn.
@@ -95,7 +95,7 @@ class RobustnessJob:
     data: Path | None
     images: int
     ball: Ball
-    whole: bool
+    effort: Effort
     cache: Path | None
     seed: int
     pictures: bool
@@ -117,7 +117,8 @@ def jobs(options: RobustnessOptions) -> tuple[RobustnessJob, ...]:
     if not 1 <= options.images <= available:
         raise ValueError(f"`--images` must be from 1 to {available}, got {options.images}")
     ball = Ball(next(norm for norm in NORMS if norm == options.norm), options.radius)
-    about = options.images, ball, options.card, options.cache, options.seed
+    effort = ECONOMICAL if options.economical else FULL if options.card else QUICK
+    about = options.images, ball, effort, options.cache, options.seed
     pictures = options.plot_dir is not None
     return (RobustnessJob(options.model, options.data, *about, pictures, options.defence),)
 
@@ -142,7 +143,7 @@ def filled(job: RobustnessJob, report: Reporter) -> tuple[Card, Target, Tensor]:
         The card, the model, and the images.
     """
     name, images, ball, cache, seed = job.model, job.images, job.ball, job.cache, job.seed
-    dataset, effort = datasets.load(RECIPES[name].dataset, job.data), FULL if job.whole else QUICK
+    dataset = datasets.load(RECIPES[name].dataset, job.data)
     clean, labels = (torch.from_numpy(part[:images]) for part in (dataset.test_images, dataset.test_labels))
 
     def plain(model: str) -> Target:
@@ -167,7 +168,7 @@ def filled(job: RobustnessJob, report: Reporter) -> tuple[Card, Target, Tensor]:
             surrogates=defended.surrogates,
             detector=defended.detector,
             report=report,
-            effort=effort,
+            effort=job.effort,
         )
     return card, defended.target, clean
 

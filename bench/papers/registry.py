@@ -5,9 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from bench.papers import delta_rule, linear, masking, thesis
+from bench.papers import capacity, compressed, delta_rule, linear, masking, plasticity, relations, thesis
 from bench.papers.experiment import Experiment
 
 EXPERIMENTS: Mapping[str, Experiment] = MappingProxyType(
-    {**thesis.EXPERIMENTS, **delta_rule.EXPERIMENTS, **linear.EXPERIMENTS, **masking.EXPERIMENTS}
+    {
+        **thesis.EXPERIMENTS,
+        **relations.EXPERIMENTS,
+        **compressed.EXPERIMENTS,
+        **capacity.EXPERIMENTS,
+        **plasticity.EXPERIMENTS,
+        **delta_rule.EXPERIMENTS,
+        **linear.EXPERIMENTS,
+        **masking.EXPERIMENTS,
+    }
 )

@@ -150,6 +150,7 @@ def kept(
         },
         "arrays": sorted(measured.arrays),
     }
+    content["sha256"] = _check(content)
     write_atomically(path, (json.dumps(content, indent=2, allow_nan=False) + "\n").encode())
     return Kept(key, measured, seconds, beside)
 
@@ -191,6 +192,8 @@ def _read_run(path: Path, key: str) -> Kept | None:
         stored = json.loads(path.read_text("utf-8"))
         if stored["digest"] != key:
             return None
+        if stored.pop("sha256") != _check(stored):
+            raise ValueError("its SHA-256 is another's")
         figures = {
             name: Share(**entry) if isinstance(entry, dict) else float(entry)
             for name, entry in stored["figures"].items()
@@ -202,6 +205,10 @@ def _read_run(path: Path, key: str) -> Kept | None:
         return Kept(key, Measured(figures, arrays), float(stored["seconds"]), beside)
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise ValueError(f"{path} must hold a finished run, got a damaged file; delete it to run anew") from error
+
+
+def _check(content: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
 def _restored(path: Path, stored: Arrays, module: torch.nn.Module) -> Trained:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import statistics
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from plaintext_models.evaluation.judge import Share
 
 ACROSS = 4  # columns of a table that 80 letters have room for
+TABLED = 12  # columns of a picture, at most, that tables have as well
 
 
 @dataclass(frozen=True)
@@ -188,8 +190,19 @@ def columns(rows: Sequence[PaperRow]) -> tuple[Column, ...]:
     return tuple(dict.fromkeys(figure.column for row in rows for figure in row.figures))
 
 
+def tabled(rows: Sequence[PaperRow]) -> tuple[Column, ...]:
+    """The columns that tables have: not the bins of histograms, nor those of a picture that has many."""
+    every = columns(rows)
+    parts = Counter(column.drawing for column in every)
+    return tuple(
+        column
+        for column in every
+        if column.drawing is None or (column.drawing.form != "histogram" and parts[column.drawing] <= TABLED)
+    )
+
+
 def show(console: Console, rows: Sequence[PaperRow]) -> None:
-    """Print what was measured and what comes of published orderings, within 80 columns; histograms are only drawn."""
+    """Print what was measured and what comes of published orderings, within 80 columns."""
     for identifier in dict.fromkeys(row.identifier for row in rows):
         about, own = PUBLISHED[identifier], [row for row in rows if row.identifier == identifier]
         console.print(
@@ -197,13 +210,13 @@ def show(console: Console, rows: Sequence[PaperRow]) -> None:
             highlight=False,
             soft_wrap=True,
         )
-        printed = [one for one in columns(own) if one.drawing is None or one.drawing.form != "histogram"]
+        printed = tabled(own)
         for start in range(0, len(printed), ACROSS):
             console.print(_table(own, printed[start : start + ACROSS]), highlight=False)
         for sentence in orderings(own):
             console.print(sentence, highlight=False, soft_wrap=True)
         if len(printed) < len(columns(own)):
-            console.print("histograms: see `--report`", highlight=False)
+            console.print("more is drawn by `--report`", highlight=False)
 
 
 def _table(rows: Sequence[PaperRow], across: Sequence[Column]) -> Table:

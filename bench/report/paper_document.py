@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from bench.papers.columns import SHARE
-from bench.report.paper import PaperRow, columns, difference_text, heading, orderings, published_text
+from bench.report.paper import PaperRow, difference_text, heading, orderings, published_text, tabled
 from bench.report.paper_drawings import Picture, pictures
 from bench.tables.documents import PUBLISHED
 
@@ -86,7 +86,8 @@ def _blocks(rows: Sequence[PaperRow]) -> Iterator[Block]:
         yield Title(f"{identifier}: {about.title}")
         yield f"{about.section}: {about.claim}."
         yield f"{heading(own)}."
-        yield _table(own)
+        if tabled(own):
+            yield _table(own)
         if verdicts := tuple(orderings(own)):
             yield List(verdicts)
         yield from pictures(own)
@@ -95,8 +96,8 @@ def _blocks(rows: Sequence[PaperRow]) -> Iterator[Block]:
 
 
 def _table(rows: Sequence[PaperRow]) -> Table:
-    """All columns but the bins of histograms; beside a setting's figures, in lines of their own, what is published."""
-    across = [column for column in columns(rows) if column.drawing is None or column.drawing.form != "histogram"]
+    """What is not only drawn; beside a setting's figures, in lines of their own, what is published."""
+    across = tabled(rows)
     lines = [("", *(f"{one.name}{'' if one.unit in ('', SHARE) else f', {one.unit}'}" for one in across))]
     for row in rows:
         cells = {figure.column: figure for figure in row.figures}

@@ -52,6 +52,7 @@ ATTACKS: Mapping[str, Origin] = MappingProxyType(
         "pgd": Origin(("T15", "M15"), "Madry et al., arXiv:1706.06083", "T 2, M 2"),
         "apgd": Origin((), "Croce and Hein, arXiv:2003.01690"),
         "apgd-targeted": Origin((), "Croce and Hein, arXiv:2003.01690"),
+        "adaptive": Origin((), "Liu et al., arXiv:2203.05154"),
         "ilcm": Origin(("T14", "S5", "M14"), "Kurakin et al., arXiv:1607.02533", "T 2, S 2, M 2"),
         "one-step-least-likely": Origin(("S4",), "Kurakin et al., arXiv:1611.01236", "S 2"),
         "universal": Origin(("C6",), "Moosavi-Dezfooli et al., arXiv:1610.08401", "C"),
@@ -63,6 +64,7 @@ ATTACKS: Mapping[str, Origin] = MappingProxyType(
         "deepfool": Origin(("S3",), "Moosavi-Dezfooli et al., arXiv:1511.04599", "S 2"),
         "ddn": Origin((), "Rony et al., arXiv:1811.09600"),
         "carlini-wagner": Origin(("T18",), "Carlini and Wagner, arXiv:1608.04644", "T 2"),
+        "growing-fgsm": Origin(("S1",), "Goodfellow et al., arXiv:1412.6572", "S 2"),
         "lbfgs": Origin(("T10", "M1"), "Szegedy et al., arXiv:1312.6199", "T 2, M 1"),
         "hop-skip-jump": Origin((), "Chen et al., arXiv:1904.02144"),
     }

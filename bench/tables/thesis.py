@@ -21,5 +21,26 @@ PUBLISHED: Mapping[str, Published] = MappingProxyType(
         "T31": Published("foveation", "detects by symmetry under scale and translation", "T 2.3"),
         "T32": Published("random resizing", "some success", "T 2.3"),
         "T33": Published("adversarial training", "robust, at a cost of clean accuracy", "T 2.3"),
+        "T41": Published(
+            "robust features for questions",
+            "a MAC network on them answers as well with denoising, worse without, and is vulnerable (Table 4.1)",
+            "T 4",
+        ),
+        "T44": Published(
+            "compression",
+            "without loss, 30 % of the weights go by curvature and nine tenths by magnitude with retraining; deeper "
+            "networks suffer more than wider ones",
+            "T 5",
+        ),
+        "T45": Published(
+            "hypotheses on plasticity",
+            "training against an attack needs depth; depth raises the capacity to learn, width up to a point",
+            "T 5",
+        ),
+        "T46": Published("plasticity", "training against an attack costs a deeper network less (Table 5.1)", "T 5"),
+        "T47": Published("plasticity by epochs", "the deeper network lies above the shallower one (Figure 5.2)", "T 5"),
+        "T48": Published(
+            "what lowers plasticity", "regularisation, pruning and quantisation lower the capacity to learn", "T 5"
+        ),
     }
 )

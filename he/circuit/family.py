@@ -45,8 +45,8 @@ class Offer(ValueObject):
     Raises:
         TypeError: if a part has another type.
         ValueError: if there is none, there are more than 64, they are of different networks, take different images or
-            something else than one encrypted input of images, or two are alike, one has encrypted weights, which are
-            issued to clients one by one, or prices are not as many, or not positive.
+            something else than one encrypted input of images, or two are alike, one of several has encrypted weights,
+            which are issued for one circuit's keys, or prices are not as many, or not positive.
     """
 
     interfaces: tuple[Interface, ...]
@@ -59,8 +59,8 @@ class Offer(ValueObject):
             instance(interface, Interface, "interfaces", "give those of compiled circuits")
         if not 1 <= len(self.interfaces) <= MOST_CIRCUITS:
             raise ValueError(f"`interfaces` must be 1 to {MOST_CIRCUITS}, got {len(self.interfaces)}")
-        if any(interface.encrypted for interface in self.interfaces):
-            raise ValueError("`interfaces` must have plain weights: encrypted ones are issued by `he.ModelOwner`")
+        if len(self.interfaces) > 1 and any(interface.encrypted for interface in self.interfaces):
+            raise ValueError("`interfaces` must be one where weights are encrypted: they are issued for its keys")
         if len({interface.commitment for interface in self.interfaces}) > 1:
             raise ValueError("`interfaces` must have one commitment: compile one network with one `salt`")
         if len(set(map(_asked, self.interfaces))) > 1:

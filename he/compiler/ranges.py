@@ -25,7 +25,8 @@ So no answer is accepted that is wrong, whatever the input in its range: the gua
 range is too large, is not wrapped around, and is looked at before those of later layers, which may be. All lanes are
 looked at, for the coefficients of a polynomial, which may wrap around, are shared by them.
 
-*Why samples are accepted*: their sums are at most 3 P / (4 margin^2), and errors add at most P / 8.
+*Why samples are accepted*: their sums are at most 3 P / (4 margin^2), and errors add at most P / 8. Where p is large, a
+sum so much larger takes units hardly any further, and P is at least such that they may go `LEAST_MARGIN` times as far.
 
 A layer gets a guard only where that proves at least a bit more than intervals do, so a layer of many units mostly has
 none.
@@ -54,7 +55,7 @@ from intnn import Activation, Flatten, Graph, Reshape
 Ranges = Literal["proved", "calibrated"]
 
 MARGIN = 2.0  # by default; its square is how many times as large as on samples a guard's sum may be
-LEAST_MARGIN = 1.25
+LEAST_MARGIN = 1.25  # also how many times as far as on samples all units of a layer may reach at least
 ACCEPTED = 3 / 4  # of the sum that proves a layer to be in its range: the client accepts no more
 ERROR = 1 / 8  # of it that a guard may be off by
 WORTH = 2.0  # times as far as with a guard a layer must reach without one
@@ -91,8 +92,8 @@ class Seen(NamedTuple):
 
     Attributes:
         units: the layer's units before the first activation, [samples, units].
-        margin: its square is how many times as large as there a guard's sum may be. So the units of a square, all
-            together, may reach so many times as far; those of higher degrees less far.
+        margin: its square is how many times as large as there a guard's sum may be, at least. So the units of a square,
+            all together, may reach so many times as far; those of higher degrees less far, but `LEAST_MARGIN` times.
     """
 
     units: np.ndarray
@@ -358,7 +359,8 @@ def _guarded(activation: Activation, far: np.ndarray, seen: Seen, period: int) -
     power = 2 * math.ceil(polynomials.degree(activation) / 2)
     squares = np.square(seen.units * factors)
     sums = reduce(np.multiply, [squares] * (power // 2)).sum(axis=1)  # many times as fast as a power of floats
-    limit = 2.0 ** math.ceil(math.log2(max(seen.margin**2 * float(sums.max()) / ACCEPTED, 2.0**-20)))
+    allowed = max(seen.margin**2, LEAST_MARGIN**power) * float(sums.max())
+    limit = 2.0 ** math.ceil(math.log2(max(allowed / ACCEPTED, 2.0**-20)))
     # Half a bit of how far says little of weights, and makes the limit a power of two, for powers are even.
     further = _rounded_up(limit ** (1 / power))
     limit = 2.0 ** round(math.log2(limit) - power * math.log2(further))

@@ -19,13 +19,7 @@ def parsed(data: bytes | memoryview) -> dict[str, Any]:
         ValueError: if it is no such object.
     """
     try:
-        found = json.loads(
-            str(data, "utf-8"),
-            object_pairs_hook=_unique,
-            parse_constant=_refused,
-            parse_float=_finite,
-            parse_int=_integer,
-        )
+        found = _READER.decode(str(data, "utf-8"))
     except RecursionError as error:
         raise ValueError("it is nested too deeply") from error
     if not isinstance(found, dict):
@@ -52,6 +46,9 @@ def _finite(digits: str) -> float:
 
 
 def _integer(digits: str) -> int:
-    if len(digits) > 20 or abs(int(digits)) >= _LARGEST:  # before hundreds of digits are read
+    if len(digits) > 20 or not -_LARGEST < (number := int(digits)) < _LARGEST:  # before hundreds of digits are read
         raise ValueError(f"integers must fit 64 bits, got {digits:.80}")
-    return int(digits)
+    return number
+
+
+_READER = json.JSONDecoder(object_pairs_hook=_unique, parse_constant=_refused, parse_float=_finite, parse_int=_integer)

@@ -63,6 +63,9 @@ class Kind(Enum):
     PARTIAL_DECRYPTION = b"p"
 
 
+_WRITER = json.JSONEncoder(sort_keys=True)
+
+
 class MessageError(ValueError):
     """Bytes are no intact message of the expected kind, or for another circuit or key; or a message is too large."""
 
@@ -75,7 +78,7 @@ def seal_message(kind: Kind, fields: dict[str, Any], parts: Sequence[bytes] = ()
             number is beyond 64 bits or not finite, or a part is empty.
     """
     runs = [[len(list(run)), length] for length, run in groupby(map(len, parts))]
-    header = json.dumps({**fields, "parts": runs}, sort_keys=True).encode()
+    header = _WRITER.encode({**fields, "parts": runs}).encode()
     _require_header(kind, len(header))
     _parsed(kind, header)
     if not _sound(runs, sum(map(len, parts))):

@@ -11,7 +11,6 @@ import numpy as np
 
 from he.functional.errors import BudgetError
 from he.kernels.passes import span as kernels
-from he.ring.primes import is_prime
 from intnn.values.arrays import Array, IntArray
 from intnn.values.value_object import Unstorable
 
@@ -22,7 +21,7 @@ def secret_prime() -> int:
     """Draw one of the primes of 61 bits, each with the same chance, from the system's generator."""
     while True:
         candidate = _LEAST_PRIME + secrets.randbelow(_LEAST_PRIME) | 1
-        if is_prime(candidate):
+        if kernels.is_prime(candidate):
             return candidate
 
 

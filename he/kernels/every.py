@@ -16,15 +16,18 @@ from he.kernels.passes import (
     hybrid,
     inner,
     product,
+    shorts,
     span,
     switching,
     tensors,
     traces,
+    windows,
 )
 from he.kernels.tables.chain import chain
 from he.kernels.tables.factors import Factors
 from he.kernels.tables.gadgets import gadget_tables
 from he.kernels.tables.roots import factors
+from he.kernels.tables.windows import window_tables
 from he.ring.gadget import Gadget
 from he.ring.primes import ntt_primes
 from he.ring.slots import permutation
@@ -108,11 +111,28 @@ def calls() -> dict[str, Callable[[], object]]:
         "transformed, encrypted": lambda: encrypt.encrypted(tables, small[:1], centred, x[0], third[:1]),
         "drop_last": lambda: functional.drop_last(tables, first, third[:, :1].copy()),
         "limbs": lambda: functional.limbs(received, 0, 0, 20, np.zeros((2, 3, N))),
-        "add_fractions": lambda: functional.add_fractions(tables, sums, 20, first, 0, 0, 1, real),
+        "add_fractions": lambda: functional.add_fractions(tables, sums, 20, first[0], 0, 1, real),
         "nearest": lambda: functional.nearest(real, 3, small, np.zeros(2)),
+        **_calls_of_lattice_keys(primes[0]),
         **_calls_of_pads(),
         **_calls_of_ledgers(),
         **_calls_of_gadgets(),
+    }
+
+
+def _calls_of_lattice_keys(prime: int) -> dict[str, Callable[[], object]]:
+    secrets, y, keys = (
+        _fixed(np.zeros((2, N), np.int32)),
+        _fixed(np.zeros((1, 2), np.int64)),
+        np.zeros((1, N), np.int64),
+    )
+    panels = np.zeros(shorts.panels_shape(2, N, 1), np.int16)
+    t, spectra = window_tables(prime), _zeros(*windows.spectra_shape(N, N))
+    return {
+        "shorts, cut": lambda: shorts.cut(secrets, panels),
+        "shorts, combine": lambda: shorts.combine(_fixed(panels), y, 1, keys),
+        "windows, windows": lambda: windows.windows(t, _zeros(N), spectra),
+        "windows, products": lambda: windows.products(t, _fixed(keys), _fixed(spectra), 0, _zeros(1, N)),
     }
 
 
@@ -120,7 +140,7 @@ def _calls_of_pads() -> dict[str, Callable[[], object]]:
     words, y = _fixed(np.zeros((4, 4), np.uint32)), _fixed(np.zeros((4, 4), np.int64))
     pads, products = _fixed(np.zeros((4, 4), np.int32)), np.zeros((4, 4), np.int64)
     return {
-        "inner, wrapped_products": lambda: inner.wrapped_products(words, y, np.zeros((4, 4), np.uint32)),
+        "inner, wrapped_products": lambda: inner.wrapped_products(words, y, np.zeros((4, 4), np.int32)),
         "inner, uncentre": lambda: inner.uncentre(products, y, 1, 1),
         "inner, wrapped_products, unmasked": lambda: inner.unmasked(words, y, pads, 1, 1, products),
         "inner, lie_within": lambda: inner.lie_within(y, 1),
@@ -147,6 +167,7 @@ def _calls_of_ledgers() -> dict[str, Callable[[], object]]:
     basis, order, modulus = _zeros(2, N), np.arange(N), span.modulus((1 << 61) - 1)
     y, sums, weights, vectors = np.zeros((1, N), np.int64), np.zeros((2, N), np.int64), _zeros(1, 1), _zeros(1, N)
     return {
+        "span, is_prime": lambda: span.is_prime((1 << 61) - 1),
         "span, combine": lambda: span.combine(y, weights[0], modulus, sums, vectors[0]),
         "span, combine, received": lambda: span.combine(_fixed(y), weights[0], modulus, sums, vectors[0]),
         "span, reduce": lambda: span.reduce(basis, order, 1, vectors[0], modulus, basis[1]),

@@ -130,6 +130,11 @@ def absorbed(
     return [row[1:] for row in rows], order
 
 
+def combined(rows: Sequence[Sequence[int]], y: Sequence[Sequence[int]]) -> list[list[int]]:
+    """The sums of multiples of rows, one for each vector of multipliers."""
+    return [[sum(a * b for a, b in zip(key, column, strict=True)) for column in zip(*rows, strict=True)] for key in y]
+
+
 def wrapped_products(words: Sequence[Sequence[int]], y: Sequence[Sequence[int]]) -> list[list[int]]:
     """Inner products of rows with vectors modulo 2^32, in [0, 2^32)."""
     return [[sum(a * b for a, b in zip(row, key, strict=True)) % 2**32 for key in y] for row in words]

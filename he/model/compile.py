@@ -6,7 +6,7 @@ import math
 import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, TypeVar, get_args
 
 import numpy as np
@@ -14,55 +14,28 @@ from numpy.typing import ArrayLike
 
 from he.circuit.circuit import Circuit
 from he.circuit.residues import ResidueCircuit
-from he.compiler.approximate import DEFAULT_ERROR, LEAST_STEPS
-from he.compiler.compile import compile_approximate, compile_exact, require_options
-from he.compiler.ranges import Ranges
+from he.compiler.compile import compile_exact, require_options
 from he.compiler.residues import compile_residues
 from he.compiler.search import PackingName
+from he.model.approximate import polynomial_network
+from he.model.candidate import AFFORDABLE, Candidate, Progress, require_units
 from he.model.compiled import Compiled
 from he.model.inputs import Inputs, floats_of
 from he.ring.params import ParameterError, Security
 from intnn import Graph, IntClassifier, IntNetwork, IntPolynomial, LutActivation
 from intnn.approximation.agreement import Task, decision_of
-from intnn.approximation.approximate import FEWEST_SAMPLES, Approximation, Fits
+from intnn.approximation.approximate import FEWEST_SAMPLES
 from intnn.convert.model import graph_of
 from intnn.estimator.base import not_fitted
-from intnn.quantisation.tune import CHEAP, PER_DOUBLING, Tuning, tune
+from intnn.quantisation.tune import PER_DOUBLING, tune
 from intnn.values.arrays import FloatArray, real
 
 ATTEMPTS = 3  # at a circuit for integers, the networks cheaper each time
-TOLERANCES = (0.003, 0.01)  # the agreement that polynomials of lower degrees may give away, tried in turn
-CALIBRATED_WORTH = 0.75  # of a circuit's cost with proved ranges that calibrated ones must leave at most
 
 WEAK = 0.97  # an agreement below it is no footnote
-SAME = 1e-9  # of the largest output: what an output varies by that says the same of all samples
 FEW_SAMPLES = 100  # of fewer, no more than some 20 are held out, one of which is more than may be missing
 
-Progress = Callable[[str], None]
 _Network = TypeVar("_Network", Graph, IntNetwork)
-
-
-@dataclass(frozen=True, eq=False)
-class _Candidate:
-    """A network, its circuit, and what it is worth."""
-
-    name: str
-    network: Graph | IntNetwork
-    circuit: Circuit | ResidueCircuit
-    inputs: Inputs
-    agreement: float
-    under_strain: float
-    fitting_seconds: float
-    compiling_seconds: float
-    tuning: Tuning | None = None
-
-    @property
-    def units(self) -> float:
-        """The cost of one evaluation."""
-        return self.circuit.cost().total
-
-    def __str__(self) -> str:
-        return f"{self.name}: agreement {self.agreement:.2%}, {self.units:.1f} units"
 
 
 def compile(  # noqa: A001 - what it is, and nothing else is compiled here
@@ -132,8 +105,8 @@ def compile(  # noqa: A001 - what it is, and nothing else is compiled here
         raise ValueError(f"`samples` must hold at least {FEWEST_SAMPLES} rows, got {len(x)}")
     inputs = Inputs.of(x, graph)
     scaled, values = inputs.undone_by(graph), inputs.scaled(x)
-    paths: list[Callable[[Graph, FloatArray, Inputs, float | None, dict[str, Any], Progress], _Candidate]] = []
-    paths += [_exact] * (exact is not False) + [_approximate] * (exact is not True)
+    paths: list[Callable[[Graph, FloatArray, Inputs, float | None, dict[str, Any], Progress], Candidate]] = []
+    paths += [_exact] * (exact is not False) + [polynomial_network] * (exact is not True)
     found, refusals = [], []
     for path in paths:
         try:
@@ -166,7 +139,7 @@ def compile(  # noqa: A001 - what it is, and nothing else is compiled here
     )
 
 
-def _doubts(graph: Graph, x: FloatArray, chosen: _Candidate) -> Iterator[str]:
+def _doubts(graph: Graph, x: FloatArray, chosen: Candidate) -> Iterator[str]:
     """Yield what is to be said against what was chosen, or against how it was measured."""
     if chosen.agreement < WEAK:
         yield "only; `explain` says what was tried. More samples, the other path by `exact`, or `adapt` come closer"
@@ -256,7 +229,7 @@ def _of_integers(network: IntNetwork, exact: bool | None, max_units: float | Non
     begin = time.monotonic()
     circuit = exact_circuit(network, options)
     seconds = time.monotonic() - begin
-    _require_units(circuit, max_units)
+    require_units(circuit, max_units)
     reasons = ("exact: the integer network as it is",)
     return Compiled(given, network, circuit, inputs, 1.0, reasons, compiling_seconds=seconds)
 
@@ -272,7 +245,7 @@ def exact_circuit(network: IntNetwork, options: dict[str, Any]) -> Circuit | Res
 
 def _exact(
     graph: Graph, x: FloatArray, inputs: Inputs, max_units: float | None, options: dict[str, Any], say: Progress
-) -> _Candidate:
+) -> Candidate:
     begin = time.monotonic()
     try:
         tuning = tune(graph, x, budget=max_units, progress=say)
@@ -286,100 +259,16 @@ def _exact(
         network, inputs_of_it = _with_one_scale(trial.network, inputs)
         try:
             circuit = exact_circuit(network, options)
-            _require_units(circuit, max_units)
+            require_units(circuit, max_units)
         except ParameterError as refusal:
             refusals.append(f"{name}: {refusal}")
             say(refusals[-1])
             continue
         seconds = fitted - begin, time.monotonic() - fitted
-        return _Candidate(name, network, circuit, inputs_of_it, trial.agreement, trial.under_strain, *seconds, tuning)
+        return Candidate(name, network, circuit, inputs_of_it, trial.agreement, trial.under_strain, *seconds, tuning)
     raise ParameterError("; ".join(refusals))
 
 
-def _approximate(
-    graph: Graph, x: FloatArray, inputs: Inputs, max_units: float | None, options: dict[str, Any], say: Progress
-) -> _Candidate:
-    refusals: list[str] = []
-    found: list[_Candidate] = []
-    tried: set[str] = set()
-    fits = Fits(graph, x)
-    for degree, tolerance in ((None, TOLERANCES[0]), (None, TOLERANCES[1]), (2, TOLERANCES[0])):
-        begin = time.monotonic()
-        approximation, fitted = fits.of(degree, tolerance), time.monotonic()
-        degrees = ", ".join(str(layer.degree) for layer in approximation.layers) or "none"
-        name = f"approximate, polynomials of degrees {degrees}"
-        if name in tried:
-            continue
-        tried.add(name)
-        try:
-            circuit = _circuit_in_range(approximation, x, inputs, max_units, options)
-        except ParameterError as refusal:
-            refusals.append(f"{name}: {refusal}")
-            say(refusals[-1])
-            continue
-        seconds = fitted - begin, time.monotonic() - fitted
-        worth = approximation.agreement, approximation.under_strain
-        found.append(_Candidate(name, approximation.graph, circuit, inputs, *worth, *seconds))
-        say(str(found[-1]))
-        if found[0].units <= CHEAP:
-            break
-    if not found:
-        raise ParameterError("; ".join(refusals))
-    return _best(found)
-
-
-def _circuit_in_range(
-    approximation: Approximation, x: FloatArray, inputs: Inputs, max_units: float | None, options: dict[str, Any]
-) -> Circuit:
-    """Compile for calibrated ranges; with one activation, for proved ones, unless the others save a good part."""
-    errors = _error_allowed(approximation.graph, x)
-    ranges: list[Ranges] = ["proved", "calibrated"] if len(approximation.layers) < 2 else ["calibrated"]
-    found: list[Circuit] = []
-    for kind in ranges:
-        try:
-            samples = x if kind == "calibrated" else None
-            circuit = compile_approximate(
-                approximation.graph, samples, ranges=kind, input_range=inputs.range, max_error=errors, **options
-            )
-            _require_units(circuit, max_units)
-        except ParameterError:
-            if kind == ranges[-1] and not found:
-                raise
-        else:
-            found.append(circuit)
-            if circuit.cost().total <= CHEAP:
-                break
-    first, last = found[0], found[-1]
-    return last if last.cost().total <= CALIBRATED_WORTH * first.cost().total else first
-
-
-def _error_allowed(graph: Graph, x: FloatArray) -> float | None:
-    """Return the error that decides about no answer; None for what `compile_approximate` takes by itself.
-
-    What counts is what usually lies between the largest logit and the next, between one and zero, or between values.
-    Errors are far below their bounds: up to 1 is allowed for classes if that is a sixteenth of it; and no error's bound
-    is to be more than all of it, as it would be of logits that are large and nearly constant.
-    """
-    logits = graph.logits(x)
-    decision = decision_of(graph.metadata, logits.shape[1])
-    if decision == "largest":
-        first = np.sort(logits, axis=1)[:, -2:]
-        usual = float(np.median(first[:, -1] - first[:, 0]))
-        if usual / 16 > DEFAULT_ERROR:
-            return min(usual / 16, 1.0)
-    else:
-        each = np.median(np.abs(logits), axis=0) if decision == "signs" else np.std(logits, axis=0)
-        usual = float(min(each[each > SAME * np.abs(logits).max()], default=0.0))
-    taken = min(DEFAULT_ERROR, float(np.abs(logits).max()) / LEAST_STEPS)
-    return usual if 0 < usual < taken else None
-
-
-def _best(found: Sequence[_Candidate]) -> _Candidate:
-    """Return what agrees best under strain, where twice the price must buy a quarter of a point; else the cheaper."""
-    return max(found, key=lambda c: (c.under_strain - PER_DOUBLING * math.log2(max(c.units, CHEAP)), -c.units))
-
-
-def _require_units(circuit: Circuit | ResidueCircuit, most: float | None) -> None:
-    units = circuit.cost().total
-    if most is not None and units > most:
-        raise ParameterError(f"it costs {units:.1f} units, more than the {most:.1f} that `max_units` allows")
+def _best(found: Sequence[Candidate]) -> Candidate:
+    """Return what agrees best under strain; beyond what is affordable twice the price must buy a quarter of a point."""
+    return max(found, key=lambda c: (c.under_strain - PER_DOUBLING * math.log2(max(c.units, AFFORDABLE)), -c.units))

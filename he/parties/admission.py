@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 from he.parties.encrypted_network import EncryptedNetwork
-from he.parties.permission import Clock, Revocation, newest
+from he.parties.permission import Clock, Revocation
 from intnn.values.value_object import Unstorable
 
 
@@ -29,11 +29,10 @@ class Admission(Unstorable, instead="keep the encrypted network, and make it aga
 
         Raises:
             MessageError: if the bytes are truncated, damaged or foreign.
-            NotPermittedError: if the owner has not signed it.
+            NotPermittedError: if the owner has not signed it, or it is for another circuit.
         """
         found = Revocation.from_bytes(revocation, self._owner)
-        if found.circuit == self.network.permission.circuit:
-            self._revocation = newest(self._revocation, found)
+        self._revocation = found.newest(self._revocation, self.network.permission.circuit)
 
     def require(self) -> None:
         """Check that the network may be used now.

@@ -30,7 +30,7 @@ from he.parties.evaluation_keys import EvaluationKeys
 from he.parties.interfaces import interface_bytes, read_interface
 from he.parties.keys import SecretKey
 from he.parties.life import KeyLife, KeyRetiredError
-from he.parties.permission import Clock, NotPermittedError, Permission, Revocation, newest
+from he.parties.permission import Clock, NotPermittedError, Permission, Revocation
 from he.parties.policy import Policy
 from he.parties.public_key import PublicKey, public_key
 from he.parties.publishing import deviation, noised
@@ -163,13 +163,13 @@ class Client(Unstorable, instead="they hold a secret key: store that with `Secre
 
         Raises:
             MessageError: if the bytes are truncated, damaged or foreign.
-            NotPermittedError: if the owner has not signed it, or it is for another circuit or key, or no longer counts.
+            NotPermittedError: if the owner has not signed them, or they are for another circuit or key, or the
+                permission no longer counts.
         """
         found = Permission.from_bytes(permission, owner)
         if revocation is not None:
             known = Revocation.from_bytes(revocation, owner)
-            if known.circuit == self._interface.digest:
-                self._revocation = newest(self._revocation, known)
+            self._revocation = known.newest(self._revocation, self._interface.digest)
         found.require(self._interface.digest, self._key_id, self._clock, self._revocation)
         self._permission = found
 

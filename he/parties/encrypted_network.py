@@ -57,7 +57,7 @@ class EncryptedNetwork(ValueObject):
             ValueError: if `owner` has another length than such a key.
         """
         due = [form.bytes for form in operand_forms(circuit)]
-        fields, parts = open_message(Kind.ENCRYPTED_NETWORK, data, sum(due) + _MOST_PERMISSION_BYTES)
+        fields, parts = open_message(Kind.ENCRYPTED_NETWORK, data, network_bytes(circuit))
         require_fields(fields)
         if [len(part) for part in parts[1:]] != due:
             raise MessageError(
@@ -70,6 +70,11 @@ def operand_forms(circuit: Circuit) -> list[Form]:
     """Return the forms of a circuit's encrypted operands, in the order of `Program.encrypted`."""
     operands, parameters = circuit.program.encrypted, circuit.parameters
     return [Form.operand(parameters, plain.level, plain.scale) for plain in operands]
+
+
+def network_bytes(circuit: Circuit) -> int:
+    """Count the bytes that the parts of a circuit's encrypted network have together, at most."""
+    return sum(form.bytes for form in operand_forms(circuit)) + _MOST_PERMISSION_BYTES
 
 
 def network_digest(ciphertexts: Sequence[bytes | memoryview]) -> str:

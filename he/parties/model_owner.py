@@ -20,6 +20,7 @@ from intnn.values.arrays import instance, integer
 from intnn.values.value_object import Unstorable
 
 DAY = 24 * 60 * 60
+MOST_SECONDS = 1 << 40  # of a permission
 _SEED_BYTES = 32
 
 
@@ -90,6 +91,16 @@ class ModelOwner(Unstorable, instead="keep `signing_seed` secret, and make it ag
         """The names of the public keys that may have the network."""
         return frozenset(self._permitted)
 
+    @property
+    def next_number(self) -> int:
+        """The number of the next permission: what an owner who continues is given as `first`."""
+        return self._next
+
+    @property
+    def least_number(self) -> int:
+        """The least number that still counts: what an owner who continues is given as `least`."""
+        return self._least
+
     def permit(self, name: str) -> None:
         """Permit one more public key, by its name.
 
@@ -145,7 +156,7 @@ class ModelOwner(Unstorable, instead="keep `signing_seed` secret, and make it ag
             NotPermittedError: if it is not permitted; nothing is encrypted then.
             ValueError: if `seconds` is out of range.
         """
-        seconds = integer(seconds, "seconds", 1, 1 << 40)
+        seconds = integer(seconds, "seconds", 1, MOST_SECONDS)
         key = PublicKey.of(public_key, self._public.interface)
         with self._lock:
             self.require_permitted(key.id)

@@ -17,12 +17,13 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 from he.circuit.commitment import is_digest
-from he.formats.messages import Kind, MessageError, open_message, require_fields, seal_message
+from he.formats.messages import Kind, MessageError, largest_message, open_message, require_fields, seal_message
 from intnn.values.arrays import instance
 from intnn.values.value_object import ValueObject
 
 OWNER_BYTES = 32  # of the key by which an owner's signatures are verified
 SIGNATURE_BYTES = 64
+MOST_SIGNED_BYTES = largest_message(SIGNATURE_BYTES)
 _DOMAIN = b"encrypted inference: signed by a model's owner"  # no other signature of the toolkit begins so
 _LARGEST = 1 << 53  # of numbers and times
 
@@ -139,7 +140,7 @@ class Permission(Signed):
             circuit: the digest of the circuit's interface.
             key: the name of the evaluation keys.
             clock: returns the time.
-            revocation: the newest that is known, if any.
+            revocation: the newest that is known of this circuit, if any.
 
         Raises:
             NotPermittedError: if it does not.
@@ -150,7 +151,7 @@ class Permission(Signed):
             raise NotPermittedError("the permission is for another key")
         if clock() >= self.expires:
             raise NotPermittedError("the permission has expired; ask the model's owner for another")
-        if revocation and (revocation.circuit, self.number < revocation.least) == (self.circuit, True):
+        if revocation and self.number < revocation.least:
             raise NotPermittedError("the permission has been revoked; ask the model's owner for another")
 
 
@@ -173,10 +174,19 @@ class Revocation(Signed):
     def _kind(cls) -> Kind:
         return Kind.REVOCATION
 
+    def newest(self, known: Revocation | None, circuit: str) -> Revocation:
+        """Return which counts, this or one that is known: the one that revokes the most.
 
-def newest(known: Revocation | None, found: Revocation) -> Revocation:
-    """Return which of two revocations counts, of one owner's for one circuit: the one that revokes the most."""
-    return found if known is None or found.least > known.least else known
+        Args:
+            known: one of the same owner's and for the same circuit, if any.
+            circuit: the digest of the circuit's interface.
+
+        Raises:
+            NotPermittedError: if this is for another circuit, which says nothing of that one.
+        """
+        if self.circuit != circuit:
+            raise NotPermittedError("the revocation is for another circuit; ask the model's owner for this one's")
+        return self if known is None or self.least > known.least else known
 
 
 def verification_key(signer: bytes, name: str = "owner", due: str = "ModelOwner.verification_key") -> Ed25519PublicKey:

@@ -78,7 +78,8 @@ class Session(Unstorable, instead="bind the keys again with `PreparedCircuit.ses
 
         Raises:
             MessageError: if the bytes are truncated, damaged or foreign.
-            NotPermittedError: if the network's owner has not signed it, or weights are plain.
+            NotPermittedError: if the network's owner has not signed it, it is for another circuit, or weights are
+                plain.
         """
         if self._admission is None:
             raise NotPermittedError("weights are plain, and nobody permits their use")

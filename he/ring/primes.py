@@ -7,20 +7,20 @@ from collections import Counter
 LARGEST_PRIME_BITS = 50  # that kernels compute with, in words of 52 bits
 
 # The first twelve primes as bases make Miller-Rabin deterministic below 3.3e24 (Sorenson and Webster, 2015).
-_BASES = (2, 3, 5, 7, 11, 13, 17, 19, 23, 29, 31, 37)
+BASES = (2, 3, 5, 7, 11, 13, 17, 19, 23, 29, 31, 37)
 
 
 def is_prime(n: int) -> bool:
     """Return whether `n`, below 2**64, is prime, by deterministic Miller-Rabin."""
     if n < 2:
         return False
-    for p in _BASES:
+    for p in BASES:
         if n % p == 0:
             return n == p
     d, s = n - 1, 0
     while d % 2 == 0:
         d, s = d // 2, s + 1
-    for a in _BASES:
+    for a in BASES:
         x = pow(a, d, n)
         if x in (1, n - 1):
             continue

@@ -118,11 +118,14 @@ class Address:
         """Return who calls, if it does not call too often.
 
         Raises:
-            Problem: if it does (429), a token is needed and missing (401), or it says in two ways where its body ends
-                (400): a proxy between might take the other one (RFC 9112, 6.3).
+            Problem: if it does (429), a token is needed and missing (401), or a proxy between might take it for
+                another one (400): by where its body ends, or by its host (RFC 9112, 3.2 and 6.3).
         """
-        if {"content-length", "transfer-encoding"} <= {*request.headers}:
-            raise Problem(400, "a call must have a length or chunks, got both", {"Connection": "close"})
+        encodings, hosts = (request.headers.getlist(name) for name in ("transfer-encoding", "host"))
+        if [one.lower() for one in encodings] not in ([], ["chunked"]):
+            raise Problem(400, "a call must have a length or chunks, and no other encoding", {"Connection": "close"})
+        if len(hosts) > 1 or (not hosts and request.scope["http_version"] != "1.0"):
+            raise Problem(400, "a call must name one host", {"Connection": "close"})
         address = "" if request.client is None else request.client.host[:_MOST_ADDRESS]
         if not operation.secured:
             self._service.rates.take(f"address {address}")

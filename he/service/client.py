@@ -24,7 +24,18 @@ from numpy.typing import ArrayLike
 from he.circuit.family import Plan
 from he.parties.client import Client
 from he.service.choice import Choice
-from he.service.conversation import Answer, Ask, Conversation, Reply, ServiceError, Step, Talk, overview
+from he.service.conversation import (
+    Answer,
+    Ask,
+    Conversation,
+    Reply,
+    ServiceError,
+    Step,
+    Talk,
+    overview,
+    published,
+    revoked,
+)
 from intnn.values.value_object import Unstorable
 
 T = TypeVar("T")
@@ -91,6 +102,31 @@ class RemoteServer(_Remote, instead="make another one"):
         return self._said(overview())
 
 
+class RemoteOwner(_Remote, instead="make another one"):
+    """A server to which a model's owner gives what it issues. It is a context manager, which closes the connection.
+
+    Args:
+        url, token, http: see `RemoteModel`. What is sent is believed by its signature, whoever sends it.
+        model: the model's name.
+
+    Raises:
+        ValueError: as `RemoteModel`.
+        ServiceError: by all methods, if the server refuses, or does not answer.
+    """
+
+    def __init__(self, url: str, model: str, token: str | None = None, *, http: dict[str, Any] | None = None) -> None:
+        super().__init__(url, token, http)
+        self._model = model
+
+    def publish(self, network: bytes) -> None:
+        """Send what `ModelOwner.issue` has returned, as bytes."""
+        self._said(published(self._model, network))
+
+    def revoke(self, revocation: bytes) -> None:
+        """Send what `ModelOwner.revoke` has returned."""
+        self._said(revoked(self._model, revocation))
+
+
 class RemoteModel(_Remote, instead="it holds a secret key: store that with `SecretKey.save`"):
     """A model of a server, for whoever has images. It is a context manager, which closes the connection.
 
@@ -99,12 +135,13 @@ class RemoteModel(_Remote, instead="it holds a secret key: store that with `Secr
         model: the model's name.
         token: this client's token, where the server asks for one.
         http: what httpx's client is made with beside that, such as `verify` or `transport`.
-        others: `secret_key`, `evaluation_keys`, `policy`, `state` and `tries`, see `Conversation`.
+        others: `secret_key`, `evaluation_keys`, `policy`, `state`, `tries` and `owner`, see `Conversation`.
 
     Raises:
         ValueError: if `url` is no address, or `token` is no token.
         ServiceError: by all methods, if the server refuses, or does not answer.
         MessageError, PolicyError: by all methods, as by `Client`.
+        NotPermittedError: by `predict`, if weights are encrypted, and their owner does not permit their use.
     """
 
     def __init__(

@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from he.parties.client import Client
-    from he.service.client import RemoteModel
+    from he.service.client import RemoteModel, RemoteOwner
 
 PASSWORD_VARIABLE, TOKEN_VARIABLE = "HE_PASSWORD", "HE_TOKEN"
-_KEYS, _STATE = ".keys", ".state"  # what lies beside a secret key's file
+_KEYS, _STATE, _PUBLIC = ".keys", ".state", ".public"  # what lies beside a secret key's file
 
 
 def add(commands: Any) -> None:
@@ -51,8 +51,21 @@ def add(commands: Any) -> None:
         "images", type=Path, help="images [n, ...], .npy or rows of text: floats, or the network's integers"
     )
     command.add_argument(
+        "--owner", type=Path, help="where weights are encrypted: `owner.key`, as the model's owner has given it"
+    )
+    command.add_argument(
         "--out", type=Path, help="write logits there, .npy or rows of text; by default they are printed"
     )
+
+    command = _command(commands, "issue", "encrypt a model's weights for a client's key, and send them", _issue)
+    _add_owner(command)
+    command.add_argument("--public-key", type=Path, required=True, help="the client's, from its `keygen`")
+    command.add_argument("--permit", metavar="NAME", help="a public key that is permitted from now on")
+    command.add_argument("--days", type=float, default=1, help="how long the permission lasts (default: 1)")
+
+    command = _command(commands, "revoke", "permit a client's key no longer to use encrypted weights", _revoke)
+    _add_owner(command)
+    command.add_argument("name", help="the public key's name")
 
     command = _command(commands, "status", "ask a server how it is, and which models it has", _status)
     command.add_argument("url", help="the server's address")
@@ -71,6 +84,13 @@ def _add_model(command: Any) -> None:
     beside = "evaluation keys, and what has been counted, lie beside it"
     command.add_argument("--key", type=Path, required=True, help=f"{about}; {beside}")
     command.add_argument("--security", default="128", help="the least that is accepted (default: %(default)s)")
+
+
+def _add_owner(command: Any) -> None:
+    command.add_argument("url", help="the server's address")
+    command.add_argument("model", help="the model's name")
+    about = "the owner's folder of the model, from he.stages.model.save_model"
+    command.add_argument("--from", type=Path, required=True, dest="folder", help=about)
 
 
 def _serve(options: argparse.Namespace) -> None:
@@ -114,6 +134,7 @@ def _token(options: argparse.Namespace) -> None:
 
 def _keygen(options: argparse.Namespace) -> None:
     from he.formats.keys import held
+    from intnn.storage.document import write_atomically
 
     if options.key.exists() and not options.force:
         raise FileExistsError(f"{options.key} is there already; name another file, or add --force")
@@ -122,9 +143,14 @@ def _keygen(options: argparse.Namespace) -> None:
         client = model.client
         client.secret_key.save(options.key, password)
         client.evaluation_keys.save(_beside(options, _KEYS))
+        if client.interface.encrypted:
+            write_atomically(_beside(options, _PUBLIC), client.public_key.to_bytes())
         _record(client, options)
         model.send_keys()
     print(f"secret key in {options.key}, evaluation keys in {_beside(options, _KEYS)}: {client.evaluation_keys.id}")
+    if client.interface.encrypted:
+        about = f"public key in {_beside(options, _PUBLIC)}, whose name is for the model's owner"
+        print(f"{about}: {client.public_key.id}")
 
 
 def _predict(options: argparse.Namespace) -> None:
@@ -139,7 +165,8 @@ def _predict(options: argparse.Namespace) -> None:
     with held(options.key):
         key = SecretKey.load(options.key, _password())
         keys, state = EvaluationKeys.load(_beside(options, _KEYS)), read_private(_beside(options, _STATE))
-        with _remote(options, secret_key=key, evaluation_keys=keys, state=state) as model:
+        owner = None if options.owner is None else options.owner.read_bytes()
+        with _remote(options, secret_key=key, evaluation_keys=keys, state=state, owner=owner) as model:
             client = model.client
             (spec,) = client.interface.client_inputs
             try:
@@ -150,6 +177,22 @@ def _predict(options: argparse.Namespace) -> None:
         print("\n".join(" ".join(map(str, row)) for row in logits.tolist()))
     else:
         write_logits(options.out, logits)
+
+
+def _issue(options: argparse.Namespace) -> None:
+    from he.stages.owner import issued
+
+    network = issued(options.folder, options.public_key.read_bytes(), options.permit, options.days)
+    with _owner(options) as server:
+        server.publish(network.to_bytes())
+
+
+def _revoke(options: argparse.Namespace) -> None:
+    from he.stages.owner import revoked
+
+    revocation = revoked(options.folder, options.name)
+    with _owner(options) as server:
+        server.revoke(revocation)
 
 
 def _status(options: argparse.Namespace) -> None:
@@ -167,6 +210,12 @@ def _remote(options: argparse.Namespace, **keys: Any) -> RemoteModel:
     return RemoteModel(options.url, options.model, os.environ.get(TOKEN_VARIABLE), policy=policy, **keys)
 
 
+def _owner(options: argparse.Namespace) -> RemoteOwner:
+    from he.service.client import RemoteOwner
+
+    return RemoteOwner(options.url, options.model, os.environ.get(TOKEN_VARIABLE))
+
+
 def _record(client: Client, options: argparse.Namespace) -> None:
     """Write what a client has counted under its key; where it has destroyed the key, its files are removed as well."""
     from he.formats.keys import write_private
@@ -176,7 +225,7 @@ def _record(client: Client, options: argparse.Namespace) -> None:
     try:
         write_private(_beside(options, _STATE), client.state())
     except KeyRetiredError:
-        for path in (options.key, _beside(options, _KEYS), _beside(options, _STATE)):
+        for path in (options.key, *(_beside(options, suffix) for suffix in (_KEYS, _STATE, _PUBLIC))):
             path.unlink(missing_ok=True)
 
 

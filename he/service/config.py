@@ -13,7 +13,7 @@ from intnn.values.value_object import ValueObject
 
 COUNTS = (
     *("evaluations", "threads", "requests", "requests_each", "uploads", "keys_each", "most_evaluations"),
-    *("connections", "connections_each"),
+    *("connections", "connections_each", "networks"),
 )
 
 
@@ -42,6 +42,7 @@ class Limits(ValueObject):
         stop_seconds: how long what has begun may go on when the server stops.
         connections: how many connections there may be at once; others are refused (503).
         connections_each: the same for one address, a proxy's too (429).
+        networks: how many encrypted networks are kept ready in memory; others are read again when they are used.
 
     Raises:
         TypeError: if a limit is no number.
@@ -68,6 +69,7 @@ class Limits(ValueObject):
     stop_seconds: float = 30.0
     connections: int = 512
     connections_each: int = 128
+    networks: int = 8
 
     def __post_init__(self) -> None:
         for one in fields(self):

@@ -1,7 +1,8 @@
-"""A connection of a server: how many an address may have, and how long one may be silent.
+"""A connection of a server: what is no call, how many an address may have, and how long one may be silent.
 
 Uvicorn waits for ever for a client that has connected and asks nothing, or half of something, or that does not take
-what it asked for, and lets one address have all connections: `Connection` does not.
+what it asked for, and lets one address have all connections; its parser takes heads of any length and any number of
+calls at once. `Connection` does not.
 """
 
 from __future__ import annotations
@@ -9,21 +10,30 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections import Counter
+from http import HTTPStatus
 from typing import Any
 
-from uvicorn.protocols.http.h11_impl import H11Protocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from he.service.config import Limits
-from he.service.problems import Problem
+from he.service.problems import Problem, busy
 
 _LINGER_SECONDS = 1.0
+_MOST_HEAD = 1 << 16  # bytes that are no body's: of a head, between chunks, or behind the last of them
+_MOST_HEADERS, _MOST_AHEAD = 100, 16  # of a call; calls that wait for the answer to another one
+_MALFORMED = Problem(400, "the call must be well-formed HTTP (RFC 9112), and is not")
+_TOO_LONG = Problem(431, f"a call's head must have at most {_MOST_HEAD} bytes")
+
+
+class _RefusedError(Exception):
+    """A call is not parsed any further."""
 
 
 def connection(limits: Limits) -> type[asyncio.Protocol]:
     """Return the class of the connections of one server, which counts them."""
     inside: Counter[str] = Counter()  # connections by address, those that are being refused among them
 
-    class Connection(H11Protocol):
+    class Connection(HttpToolsProtocol):
         """A connection that is closed where no request is under way for a while, whatever bytes come.
 
         It is aborted where its other side takes nothing for a while, even if it is being closed: what waits to be sent
@@ -34,6 +44,8 @@ def connection(limits: Limits) -> type[asyncio.Protocol]:
         _idle: asyncio.TimerHandle | None = None
         _untaken: asyncio.TimerHandle | None = None
         _refused = False
+        _vain = 0  # bytes since the last that were a body's or ended something
+        _in_head = False
 
         def connection_made(self, transport: Any) -> None:
             # What is short leaves at once, and not when the client confirms what came before, which it does late.
@@ -41,7 +53,10 @@ def connection(limits: Limits) -> type[asyncio.Protocol]:
             self._address = transport.get_extra_info("peername")[0]
             inside[self._address] += 1
             if inside[self._address] > limits.connections_each:
-                self._refuse(transport)
+                self._refuse(transport, _too_many(limits.connections_each))
+                return
+            if inside.total() > limits.connections:
+                self._refuse(transport, busy("the server has as many connections as it may have"))
                 return
             super().connection_made(transport)
             if self.scheme == "http":  # asyncio itself ends the closing of TLS
@@ -58,8 +73,14 @@ def connection(limits: Limits) -> type[asyncio.Protocol]:
                 super().connection_lost(exc)
 
         def data_received(self, data: bytes) -> None:
-            if not self._refused:
-                super().data_received(data)
+            if self._refused:
+                return
+            self._vain += len(data)
+            super().data_received(data)
+            if self._vain > _MOST_HEAD and not self.transport.is_closing():
+                self._end(_TOO_LONG)
+            elif self._under_way():
+                self._stop_waiting()
 
         def eof_received(self) -> None:
             if not self._refused:
@@ -73,22 +94,57 @@ def connection(limits: Limits) -> type[asyncio.Protocol]:
             self._taken()
             super().resume_writing()
 
-        def handle_events(self) -> None:
-            super().handle_events()
-            if self._under_way():
-                self._stop_waiting()
+        def on_message_begin(self) -> None:
+            if len(self.pipeline) >= _MOST_AHEAD:
+                raise _RefusedError
+            self._in_head = True
+            super().on_message_begin()
+
+        def on_header(self, name: bytes, value: bytes) -> None:
+            if not self._in_head:  # behind the last chunk of a body: nobody reads that
+                return
+            if len(self.headers) >= _MOST_HEADERS:
+                raise _RefusedError
+            super().on_header(name, value)
+
+        def on_headers_complete(self) -> None:
+            if self.parser.should_upgrade():  # the parser would take the body for something else
+                raise _RefusedError
+            self._vain, self._in_head = 0, False
+            super().on_headers_complete()
+
+        def on_body(self, body: bytes) -> None:
+            self._vain = 0
+            super().on_body(body)
+
+        def on_message_complete(self) -> None:
+            self._vain = 0
+            super().on_message_complete()
+
+        def send_400_response(self, msg: str) -> None:  # noqa: ARG002 - said in our own words
+            self._end(_MALFORMED)
 
         def on_response_complete(self) -> None:
             self._await_head()
             super().on_response_complete()
 
-        def _refuse(self, transport: Any) -> None:
+        def _end(self, problem: Problem) -> None:
+            """Say why, and close; where all that was asked is to be answered first, close then."""
+            if self._under_way() and not self.cycle.more_body:
+                self.flow.pause_reading()
+                self.cycle.keep_alive = False
+                return
+            if not self._under_way() or not (self.pipeline or self.cycle.response_started):
+                self.transport.write(_written(problem))
+            self.transport.close()
+
+        def _refuse(self, transport: Any, problem: Problem) -> None:
             """Say why, and close: late enough that the answer is not lost with what the client is sending."""
             self._refused = True
-            if inside[self._address] > 2 * limits.connections_each:  # who goes on regardless is told nothing
-                transport.abort()
+            if inside[self._address] > 2 * limits.connections_each or inside.total() > 2 * limits.connections:
+                transport.abort()  # who goes on regardless is told nothing
                 return
-            transport.write(_too_many(limits.connections_each))
+            transport.write(_written(problem))
             if transport.can_write_eof():
                 transport.write_eof()
             self._idle = asyncio.get_running_loop().call_later(_LINGER_SECONDS, transport.abort)
@@ -117,9 +173,14 @@ def connection(limits: Limits) -> type[asyncio.Protocol]:
     return Connection
 
 
-def _too_many(most: int) -> bytes:
-    """Return the answer on a connection that an address has too many of, as it is sent."""
-    detail = f"at most {most} connections of an address at once"
-    answer = Problem(429, detail, {"Retry-After": "1", "Connection": "close"}).response()
+def _too_many(most: int) -> Problem:
+    return Problem(429, f"at most {most} connections of an address at once", {"Retry-After": "1"})
+
+
+def _written(problem: Problem) -> bytes:
+    """Return the answer on a connection that is not going to have another one, as it is sent."""
+    answer = problem.response()
+    answer.headers["Connection"] = "close"
     head = b"".join(b"%s: %s\r\n" % pair for pair in answer.raw_headers)
-    return b"HTTP/1.1 429 Too Many Requests\r\n" + head + b"\r\n" + bytes(answer.body)
+    status = f"HTTP/1.1 {problem.status} {HTTPStatus(problem.status).phrase}\r\n"
+    return status.encode() + head + b"\r\n" + bytes(answer.body)

@@ -20,17 +20,19 @@ from numpy.typing import ArrayLike
 from he.circuit.guards import RangeError
 from he.circuit.interface import Interface
 from he.formats.header import parsed
-from he.formats.messages import MessageError
+from he.formats.messages import MessageError, message_digest
 from he.parties.client import Client
 from he.parties.evaluation_keys import EvaluationKeys
 from he.parties.interfaces import MOST_INTERFACE_BYTES, read_interface
 from he.parties.keys import SecretKey
+from he.parties.permission import NotPermittedError
 from he.parties.policy import Policy
 from intnn.values.arrays import real
 from intnn.values.value_object import Unstorable
 
 MEDIA_TYPE = "application/octet-stream"
 _MOST_WAIT = 60.0  # seconds, whatever a server asks for
+_TRIES = 8  # of a call that is refused for now, or has no answer
 _MOST_DESCRIPTION = 1 << 16  # bytes of an answer that is JSON
 _TURN = 0.05  # seconds until a talk looks again whether another one has ended
 
@@ -121,6 +123,8 @@ class Conversation(Unstorable, instead="it holds a secret key: store that with `
     Args:
         model: the model's name.
         secret_key, evaluation_keys, policy, state: see `Client`.
+        owner: where weights are encrypted, the verification key of the model's owner, which the client has from the
+            owner itself; what the server has of the owner's is verified by it.
         tries: how often a call is made that the server refuses for now, or does not answer.
 
     Attributes:
@@ -134,9 +138,11 @@ class Conversation(Unstorable, instead="it holds a secret key: store that with `
         evaluation_keys: EvaluationKeys | bytes | None = None,
         policy: Policy | None = None,
         state: bytes | None = None,
-        tries: int = 8,
+        tries: int = _TRIES,
+        *,
+        owner: bytes | None = None,
     ) -> None:
-        self._path, self._tries = f"/v1/models/{model}", tries
+        self._path, self._tries, self._owner = f"/v1/models/{model}", tries, owner
         self._made = partial(Client, secret_key=secret_key, evaluation_keys=evaluation_keys, policy=policy, state=state)
         self._interface: Interface | None = None
         self._turn = Lock()
@@ -209,7 +215,7 @@ class Conversation(Unstorable, instead="it holds a secret key: store that with `
     def _answered(self, client: Client, batch: np.ndarray) -> Talk[np.ndarray]:
         path = f"{self._keys_path(client)}/evaluations"
         for left in reversed(range(self._tries)):
-            request = client.encrypt(batch)
+            request = yield from self._encrypted(client, batch)
             try:
                 answer = yield from self._asked(Ask("POST", path, request, client.most_answer_bytes))
             except ServiceError as error:
@@ -223,11 +229,42 @@ class Conversation(Unstorable, instead="it holds a secret key: store that with `
             return client.decrypt(answer, request)
         raise AssertionError("the last try returns or raises")
 
+    def _encrypted(self, client: Client, batch: np.ndarray) -> Talk[bytes]:
+        """Encrypt a batch; where weights are encrypted, once the client has seen that it is permitted to use them."""
+        try:
+            return client.encrypt(batch)
+        except NotPermittedError:
+            yield from self._admit(client)
+        return client.encrypt(batch)
+
+    def _admit(self, client: Client) -> Talk[None]:
+        """Get the permission to use encrypted weights, and verify it."""
+        if self._owner is None:
+            raise NotPermittedError("the client must be given `owner`, the verification key of the model's owner")
+        yield from self.send_keys()
+        permission, revocation = (yield from self._asked(Ask("GET", f"{self._keys_path(client)}/permission"))), None
+        try:
+            revocation = yield from self._asked(Ask("GET", f"{self._path}/revocation"))
+        except ServiceError as error:
+            if error.status != 404:
+                raise
+        client.admit(permission, self._owner, revocation)
+
     def _asked(self, ask: Ask) -> Talk[bytes]:
         return _asked(ask, self._tries)
 
     def _keys_path(self, client: Client) -> str:
         return f"{self._path}/keys/{client.evaluation_keys.id}"
+
+
+def published(model: str, network: bytes) -> Talk[None]:
+    """Send a network that its owner has encrypted for a client's keys."""
+    yield from _asked(Ask("PUT", f"/v1/models/{model}/networks/{message_digest(network)}", network), _TRIES)
+
+
+def revoked(model: str, revocation: bytes) -> Talk[None]:
+    """Send a revocation by a model's owner."""
+    yield from _asked(Ask("PUT", f"/v1/models/{model}/revocation", revocation), _TRIES)
 
 
 def overview() -> Talk[dict[str, Any]]:

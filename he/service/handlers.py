@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import hashlib
 import re
@@ -10,6 +11,7 @@ from dataclasses import dataclass
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
+from he.parties.permission import MOST_SIGNED_BYTES
 from he.service import bodies, metrics
 from he.service.bodies import InMemory, Pieces, Spool, receive
 from he.service.models import Model
@@ -83,6 +85,45 @@ async def remove(service: Service, call: Call) -> Response:
     return Response(status_code=204)
 
 
+async def permission(service: Service, call: Call) -> Response:
+    """Return what the model's owner has permitted a client's keys, to be verified by the client."""
+    model, found = _issued_model(service, call), _keys(service, call)
+    known = await asyncio.to_thread(service.networks.permission, model, found.digest)
+    if known is None:
+        raise Problem(403, "the model's owner has issued no network for these keys; ask it for one")
+    return Response(known.to_bytes(), headers={"Cache-Control": "no-store"}, media_type=bodies.MEDIA_TYPE)
+
+
+async def publish(service: Service, call: Call) -> Response:
+    """Take a network that the model's owner has encrypted for a client's keys; its signature says that."""
+    model, digest = _issued_model(service, call), _digest(call, "network")
+    with (
+        service.uploads.place(call.client.name),
+        service.network_room(model),
+        Spool(service.store.new_path("uploads")) as spool,
+    ):
+        await receive(call.request, spool, model.most_network_bytes, service.config.limits)
+        await spool.finish(digest)
+        taken = await asyncio.to_thread(service.networks.add, model, spool.path)
+    return JSONResponse({"keys": taken.key, "number": taken.number, "expires": taken.expires}, 201)
+
+
+async def revocation(service: Service, call: Call) -> Response:
+    """Return the newest revocation of the model's owner."""
+    known = await asyncio.to_thread(service.networks.revocation, _issued(_model(service, call)))
+    if known is None:
+        raise Problem(404, "the model's owner has revoked nothing")
+    return _tagged(call, Response(known, media_type=bodies.MEDIA_TYPE))
+
+
+async def revoke(service: Service, call: Call) -> Response:
+    """Take a revocation by the model's owner; its signature says that."""
+    model, body = _issued_model(service, call), InMemory()
+    await receive(call.request, body, MOST_SIGNED_BYTES, service.config.limits)
+    await asyncio.to_thread(service.networks.revoke, model, body.data())
+    return Response(status_code=204)
+
+
 async def evaluate(service: Service, call: Call) -> Response:
     """Evaluate a model on a client's encrypted images."""
     model, found = _permitted_model(service, call), _keys(service, call)
@@ -104,6 +145,16 @@ def _model(service: Service, call: Call) -> Model:
     return service.model(call.request.path_params["model"])
 
 
+def _issued(model: Model) -> Model:
+    if model.owner is None:
+        raise Problem(404, "the model's weights are plain, and nobody issues them")
+    return model
+
+
+def _issued_model(service: Service, call: Call) -> Model:
+    return _issued(_permitted_model(service, call))
+
+
 def _permitted_model(service: Service, call: Call) -> Model:
     model = _model(service, call)
     if not call.client.may_use(model.name):
@@ -111,10 +162,10 @@ def _permitted_model(service: Service, call: Call) -> Model:
     return model
 
 
-def _digest(call: Call) -> str:
-    digest = str(call.request.path_params["keys"])
+def _digest(call: Call, what: str = "keys") -> str:
+    digest = str(call.request.path_params[what])
     if not _DIGEST.fullmatch(digest):
-        raise Problem(400, "keys are named by 64 hexadecimal digits, the digest of their message")
+        raise Problem(400, "messages are named by 64 hexadecimal digits, their digest")
     return digest
 
 

@@ -12,7 +12,7 @@ from he.service.operations import OPERATIONS, Operation
 PATH = "/v1/openapi.json"
 _DIGEST = {"type": "string", "pattern": "^[0-9a-f]{64}$", "description": "64 hexadecimal digits."}
 _NAME = {"type": "string", "pattern": "^[A-Za-z0-9._-]{1,64}$"}
-_PARAMETERS = {"model": _NAME, "keys": _DIGEST}
+_PARAMETERS = {"model": _NAME, "keys": _DIGEST, "network": _DIGEST}
 _COUNT, _INTEGER, _NUMBER = {"type": "integer", "minimum": 0}, {"type": "integer"}, {"type": "number"}
 
 
@@ -29,6 +29,7 @@ _SCHEMAS = {
     "Text": {"type": "string"},
     "Message": {"type": "string", "format": "binary", "description": "A message of the toolkit."},
     "Models": _object(models=_list(_object(name=_NAME, circuit=_DIGEST))),
+    "Permission": _object(keys=_DIGEST, number=_COUNT, expires=_COUNT),
     "Keys": _object(keys=_DIGEST, circuit=_DIGEST, bytes=_COUNT),
     "Problem": _object(title={"type": "string"}, status=_INTEGER, detail={"type": "string"}),
     "Card": _object(
@@ -47,6 +48,7 @@ _SCHEMAS = {
         max_error=_NUMBER,
         range_guards=_COUNT,
         rerandomises={"type": "boolean"},
+        encrypted={"type": "boolean"},
         key_bytes=_COUNT,
         most_key_bytes=_COUNT,
         most_request_bytes=_COUNT,

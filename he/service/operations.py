@@ -50,7 +50,7 @@ class Operation:
     def statuses(self) -> list[int]:
         """The statuses of all refusals."""
         body = (408, 413, 415, 422, 507) if self.body else ()
-        return sorted({400, 429, 500, *((401, 403) if self.secured else ()), *body, *self.problems})
+        return sorted({400, 429, 431, 500, 503, *((401, 403) if self.secured else ()), *body, *self.problems})
 
 
 _MODEL = "/v1/models/{model}"
@@ -76,19 +76,56 @@ OPERATIONS = (
         _KEYS,
         handlers.upload,
         {200: (JSON, "Keys"), 201: (JSON, "Keys")},
-        (404, 503),
+        (404,),
         secured=True,
         body="A client's evaluation keys for the model; the address names their digest.",
     ),
     Operation("keys", "GET", _KEYS, handlers.keys, {200: (JSON, "Keys")}, (404,), secured=True),
     Operation("remove", "DELETE", _KEYS, handlers.remove, {204: None}, (404, 507), secured=True),
     Operation(
+        "permission",
+        "GET",
+        f"{_KEYS}/permission",
+        handlers.permission,
+        {200: (bodies.MEDIA_TYPE, "Message")},
+        (404,),
+        secured=True,
+    ),
+    Operation(
+        "publish",
+        "PUT",
+        f"{_MODEL}/networks/{{network}}",
+        handlers.publish,
+        {201: (JSON, "Permission")},
+        (404, 409),
+        secured=True,
+        body="A network that the model's owner has encrypted for a client's keys; the address names its digest.",
+    ),
+    Operation(
+        "revocation",
+        "GET",
+        f"{_MODEL}/revocation",
+        handlers.revocation,
+        {200: (bodies.MEDIA_TYPE, "Message"), **_TAGGED},
+        (404,),
+    ),
+    Operation(
+        "revoke",
+        "PUT",
+        f"{_MODEL}/revocation",
+        handlers.revoke,
+        {204: None},
+        (404,),
+        secured=True,
+        body="A revocation by the model's owner.",
+    ),
+    Operation(
         "evaluate",
         "POST",
         f"{_KEYS}/evaluations",
         handlers.evaluate,
         {200: (bodies.MEDIA_TYPE, "Message")},
-        (404, 409, 503),
+        (404, 409),
         secured=True,
         body="A request of `Client.encrypt`. It is evaluated once; the answer is for `Client.decrypt`.",
     ),

@@ -14,6 +14,7 @@ from starlette.responses import JSONResponse
 
 from he.formats.messages import MessageError
 from he.parties.ledger import ReplayError, SpentError
+from he.parties.permission import NotPermittedError
 
 MEDIA_TYPE = "application/problem+json"
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
@@ -40,7 +41,7 @@ class Problem(Exception):  # noqa: N818 - the name of the standard
                 return error
             case ReplayError():
                 return Problem(409, str(error))
-            case SpentError():
+            case SpentError() | NotPermittedError():
                 return Problem(403, str(error))
             case MessageError():
                 return Problem(422, str(error))

@@ -48,7 +48,6 @@ def server(
             log_config=None,
             access_log=False,
             server_header=False,
-            limit_concurrency=limits.connections,
             timeout_keep_alive=int(limits.head_seconds) or 1,
             timeout_graceful_shutdown=int(limits.stop_seconds) or 1,
             ssl_certfile=None if certificate is None else str(certificate),

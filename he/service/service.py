@@ -18,8 +18,10 @@ from he.service.expanding import Expander
 from he.service.limits import Gate, Rates
 from he.service.logs import event
 from he.service.metrics import Metrics
-from he.service.models import Model, Sessions
+from he.service.models import Model
+from he.service.networks import Networks
 from he.service.problems import Problem, busy
+from he.service.sessions import Sessions
 from he.service.store import Store, StoredKeys
 from he.service.tokens import PUBLIC, Permitted, Tokens
 from intnn.storage.document import write_atomically
@@ -36,6 +38,7 @@ class Service(Unstorable, instead="start another one"):
         config: the same.
         models: the models by name.
         store: what it keeps on its disk.
+        networks: what it has of networks that it cannot read.
         metrics: what it has counted.
         rates: how often clients call.
         requests, uploads: places for what goes on at once.
@@ -58,7 +61,8 @@ class Service(Unstorable, instead="start another one"):
         for keys in self.store.keys_of(None):
             if keys.circuit not in served:  # no address reaches them, not even to remove them
                 self.store.remove(keys)
-        self._sessions = Sessions(self.models, self.store, limits)
+        self.networks = Networks(config.store / "networks", self.models.values())
+        self._sessions = Sessions(self.store, self.networks, limits)
         self.rates = Rates(limits.rate, limits.burst)
         self.requests = Gate("requests", limits.requests, limits.requests_each)
         self.uploads = Gate("uploads", limits.uploads, 1)
@@ -120,8 +124,15 @@ class Service(Unstorable, instead="start another one"):
         Raises:
             Problem: when it is entered, if there is none on the disk (507).
         """
-        limits, kept = self.config.limits, expanded_bytes(model.prepared.circuit.interface)
-        return self.store.room(kept, model.most_key_bytes, limits.store_bytes, limits.spare_bytes)
+        return self._room(expanded_bytes(model.prepared.circuit.interface), model.most_key_bytes)
+
+    def network_room(self, model: Model) -> AbstractContextManager[None]:
+        """Return the same for one more encrypted network."""
+        return self._room(model.most_network_bytes, model.most_network_bytes)
+
+    def _room(self, kept: int, passing: int) -> AbstractContextManager[None]:
+        limits = self.config.limits
+        return self.store.room(kept, passing, limits.store_bytes - self.networks.size, limits.spare_bytes)
 
     async def add_keys(self, client: Permitted, model: Model, digest: str, upload: Path) -> StoredKeys:
         """Expand keys that were uploaded and keep them, in the place of the client's oldest where it has too many.

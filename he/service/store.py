@@ -3,6 +3,7 @@
     lock            held by the one server that uses the folder
     index.sqlite    keys: client, digest, circuit, file and bytes; evaluated: client, circuit and digest of a request
     keys/           expanded keys (`he.parties.expanded`), which are mapped
+    networks/       what models' owners have issued and revoked (`he.service.networks`)
     interfaces/     those of the server's models, for the process that expands keys
     uploads/        what is being uploaded or expanded; it is emptied when the server starts
 
@@ -196,7 +197,7 @@ class Store(Unstorable, instead="open its folder, when no other server has it op
 
     def _open(self) -> list[StoredKeys]:
         """Return all keys whose files are what the index says, and make the folder agree with that."""
-        for name in ("interfaces", "keys", "uploads"):
+        for name in ("interfaces", "keys", "networks", "uploads"):
             (self.folder / name).mkdir(mode=0o700, exist_ok=True)
         try:
             rows = self._rows()

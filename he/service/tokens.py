@@ -78,8 +78,9 @@ class Tokens:
         try:
             for name, entry in parsed(content).items():
                 digest, models = entry["sha256"], entry.get("models", [_EVERYTHING])
-                if not _HASH.fullmatch(digest) or not all(isinstance(model, str) for model in models):
-                    raise ValueError(f"{name!r:.80} must have a hash, and names of models")
+                are_names = isinstance(models, list) and all(isinstance(model, str) for model in models)
+                if not _HASH.fullmatch(digest) or not are_names:
+                    raise ValueError(f"{name!r:.80} must have a hash, and a list of models' names")
                 clients[digest] = Permitted(name, tuple(models), entry.get("operator") is True)
         except (ValueError, TypeError, KeyError, AttributeError) as error:
             raise TokenError(f"{path} is no file of tokens: {error!r}; write it by `python -m he token`") from error

@@ -25,15 +25,16 @@ from he.parties.policy import Policy
 from he.parties.state import state_circuit
 from he.stages.folders import StageError, new_folder, read_message, remove, require_made
 from he.stages.images import read_images, write_logits
-from he.stages.model import circuit_of, read_model
+from he.stages.model import MAKER, OWNER, circuit_of, read_model
 from intnn.storage.document import write_atomically
 
 SECRET, PUBLIC, UPLOAD, DOWNLOAD = "secret_key", "public_keys", "ciphertexts_upload", "ciphertexts_download"
+ISSUED = "encrypted_network"
 VARIABLE = "HE_PASSWORD"
 _MOST_OPEN = 1 << 16  # requests of one run
 
 
-def keygen(folder: Path, model: Path, images: int = 1, policy: Policy | None = None) -> None:
+def keygen(folder: Path, model: Path, images: int = 1, policy: Policy | None = None) -> str:
     """Make keys for the circuit that answers so many images at the least cost.
 
     Args:
@@ -41,6 +42,10 @@ def keygen(folder: Path, model: Path, images: int = 1, policy: Policy | None = N
         model: the folder of the model, of which the offer is read.
         images: the number of images that are to be asked for together; other numbers are possible, and cost more.
         policy: what the client insists on.
+
+    Returns:
+        Where weights are encrypted, the name of the public key, which the client tells the model's owner by a way that
+        authenticates; otherwise no letter.
 
     Raises:
         MessageError, PolicyError: if the offer is damaged, or not accepted.
@@ -58,6 +63,10 @@ def keygen(folder: Path, model: Path, images: int = 1, policy: Policy | None = N
         client.secret_key.save(secret / "key", password, cost)
         write_private(secret / "state", client.state())
         client.evaluation_keys.save(public / "keys")
+        if not interface.encrypted:
+            return ""
+        write_atomically(public / "public_key", client.public_key.to_bytes())
+        return client.public_key.id
 
 
 def encrypt(folder: Path, model: Path, source: Path, policy: Policy | None = None, *, again: bool = False) -> int:
@@ -77,10 +86,13 @@ def encrypt(folder: Path, model: Path, source: Path, policy: Policy | None = Non
     Raises:
         InputError: if the images are not what the network takes; nothing has been encrypted then.
         KeyFileError, MessageError: if a file is damaged, or belongs to another model or key.
+        NotPermittedError: if weights are encrypted, and the model's owner does not permit the keys, or no longer does.
         StageError: if there are no keys, or requests of an earlier run.
         OSError: if a file cannot be read or written.
     """
     with _restored(folder, model, policy) as client:
+        if client.interface.encrypted:
+            _admit(client, folder, model)
         (spec,) = client.interface.client_inputs
         images = read_images(source, spec)
         batches = spec.batches(client.prepare(images) if images.dtype.kind == "f" else images)
@@ -134,6 +146,13 @@ def decrypt(folder: Path, model: Path, target: Path, policy: Policy | None = Non
         write_logits(target, logits)
         _record(client, folder)
     return logits
+
+
+def _admit(client: Client, folder: Path, model: Path) -> None:
+    """Verify what the model's owner has permitted."""
+    owner, revocation = require_made(model / OWNER, MAKER).read_bytes(), folder / "revocation"
+    permission = require_made(folder / "permission", "issue").read_bytes()
+    client.admit(permission, owner, revocation.read_bytes() if revocation.exists() else None)
 
 
 def _record(client: Client, folder: Path) -> None:

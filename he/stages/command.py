@@ -17,6 +17,8 @@ def add_stages(commands: Any) -> None:
     stages = commands.add_parser("stage", help=what).add_subparsers(required=True, metavar="stage")
     for name, run, text in (
         ("keygen", _keygen, "client: make keys for the circuit that suits a number of images"),
+        ("issue", _issue, "model's owner: encrypt weights for the client's key, where they are to be encrypted"),
+        ("revoke", _revoke, "model's owner: permit a key no longer"),
         ("prepare", _prepare, "server: encode the weights, once for all clients"),
         ("encrypt", _encrypt, "client: encrypt images"),
         ("evaluate", _evaluate, "server: answer the requests"),
@@ -33,7 +35,12 @@ def add_stages(commands: Any) -> None:
             stage.add_argument("--output", type=Path, help="logits, .npy or rows of text (default: DIR/logits.npy)")
         if name in ("prepare", "evaluate"):
             stage.add_argument("--threads", type=int, help="how many (default: one for each available processor)")
-        if name in ("prepare", "encrypt", "evaluate"):
+        if name == "issue":
+            stage.add_argument("--permit", metavar="NAME", help="a public key that is permitted from now on")
+            stage.add_argument("--days", type=float, default=1, help="how long the permission lasts (default: 1)")
+        if name == "revoke":
+            stage.add_argument("name", metavar="NAME", help="the public key, by its name")
+        if name in ("prepare", "encrypt", "evaluate", "issue"):
             stage.add_argument("--again", action="store_true", help="replace what an earlier run has made")
         stage.set_defaults(run=_reporting(run))
 
@@ -59,7 +66,9 @@ def _reporting(run: Callable[[argparse.Namespace], object]) -> Callable[[argpars
 def _keygen(options: argparse.Namespace) -> None:
     from he.stages.client import keygen
 
-    keygen(options.dir, options.model, options.images)
+    name = keygen(options.dir, options.model, options.images)
+    if name:
+        print(f"public key, whose name is for the model's owner: {name}")
 
 
 def _encrypt(options: argparse.Namespace) -> None:
@@ -72,6 +81,18 @@ def _decrypt(options: argparse.Namespace) -> None:
     from he.stages.client import decrypt
 
     decrypt(options.dir, options.model, options.output or options.dir / "logits.npy")
+
+
+def _issue(options: argparse.Namespace) -> None:
+    from he.stages.owner import issue
+
+    issue(options.dir, options.model, options.permit, options.days, again=options.again)
+
+
+def _revoke(options: argparse.Namespace) -> None:
+    from he.stages.owner import revoke
+
+    revoke(options.dir, options.model, options.name)
 
 
 def _prepare(options: argparse.Namespace) -> None:

@@ -4,24 +4,35 @@
 - `0.circuit`, `1.circuit`, ...: the circuits, which hold the weights.
 - `network.json` or `network.npz`: the network in the clear, with which answers are compared.
 - `prepared/0.prepared`, ...: the circuits with encoded weights, which the stage `prepare` makes.
+
+Where weights are to be encrypted there is one circuit, and besides:
+
+- `owner.key`: the key by which clients and servers verify what the owner signs.
+- `0.public`: the circuit without weights, which servers prepare.
+- `issuing`: the owner's alone, as are `0.circuit` and the network (`he.stages.owner`).
 """
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from he.circuit.circuit import Circuit
 from he.circuit.family import Family, Offer
 from he.circuit.residues import ResidueCircuit
+from he.formats.keys import write_private
 from he.parties.offers import offer_bytes, read_offer
 from he.stages.folders import StageError, new_folder, require_made
 from intnn.storage.document import write_atomically
 
 if TYPE_CHECKING:
+    from he.parties.model_owner import ModelOwner
     from he.parties.prepared import PreparedCircuit
     from intnn import Graph, IntNetwork
 
 MAKER = "he.stages.model.save_model"
+OWNER, ISSUING = "owner.key", "issuing"
 
 
 def save_model(path: Path, network: IntNetwork | Graph, family: Family) -> None:
@@ -37,6 +48,7 @@ def save_model(path: Path, network: IntNetwork | Graph, family: Family) -> None:
         OSError: if it cannot be written.
     """
     from he.circuit.store import save
+    from he.parties.model_owner import ModelOwner
 
     for circuit in family.circuits:
         each = circuit.circuits if isinstance(circuit, ResidueCircuit) else (circuit,)
@@ -47,6 +59,24 @@ def save_model(path: Path, network: IntNetwork | Graph, family: Family) -> None:
         network.save(draft / "network.npz")
         for number, circuit in enumerate(family.circuits):
             save(circuit, draft / f"{number}.circuit")
+        first = family.circuits[0]
+        if isinstance(first, Circuit) and first.interface.encrypted:
+            owner = ModelOwner(first)
+            save(owner.circuit, draft / "0.public")
+            write_atomically(draft / OWNER, owner.verification_key)
+            (draft / ISSUING).mkdir(mode=0o700)
+            write_private(draft / ISSUING / "seed", owner.signing_seed)
+            write_state(draft / ISSUING, owner)
+
+
+def write_state(issuing: Path, owner: ModelOwner) -> None:
+    """Write from what an owner goes on: whom it permits, the number of its next permission, and the least that counts.
+
+    Raises:
+        OSError: if it cannot be written.
+    """
+    state = {"permitted": sorted(owner.permitted), "next": owner.next_number, "least": owner.least_number}
+    write_private(issuing / "state", json.dumps(state, indent=2).encode())
 
 
 def read_model(path: Path) -> Offer:
@@ -86,9 +116,10 @@ def prepare_model(path: Path, threads: int | None = None, *, again: bool = False
     offer = read_model(path)
     with new_folder(path / "prepared", replace=again) as draft:
         for number, interface in enumerate(offer.interfaces):
-            circuit = load(require_made(path / f"{number}.circuit", MAKER))
+            file = require_made(path / f"{number}.{'public' if interface.encrypted else 'circuit'}", MAKER)
+            circuit = load(file)
             if circuit.interface.digest != interface.digest:
-                raise StageError(f"{path} must hold the circuits that it offers: {number}.circuit is another one")
+                raise StageError(f"{path} must hold the circuits that it offers: {file.name} is another one")
             prepare(circuit, threads=threads).save(draft / f"{number}.prepared")
 
 

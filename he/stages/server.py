@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from he.formats.messages import largest_message
 from he.parties.evaluation_keys import EvaluationKeys
 from he.parties.session import request_bytes
-from he.stages.client import DOWNLOAD, PUBLIC, UPLOAD
+from he.stages.client import DOWNLOAD, ISSUED, PUBLIC, UPLOAD
 from he.stages.folders import StageError, new_folder, read_message, require_made
-from he.stages.model import circuit_of, load_prepared, prepare_model, read_model
+from he.stages.model import MAKER, OWNER, circuit_of, load_prepared, prepare_model, read_model
 from intnn.storage.document import write_atomically
 
 
@@ -43,7 +44,8 @@ def evaluate(folder: Path, model: Path, threads: int | None = None, *, again: bo
 
     Raises:
         MessageError, StoredError: if a file is damaged, or belongs to another model or key.
-        StageError: if there are no requests, they have been answered, or nothing has been prepared.
+        NotPermittedError: if weights are encrypted, and the model's owner does not permit the keys, or no longer does.
+        StageError: if there are no requests, they have been answered, or nothing has been prepared or issued.
         OSError: if a file cannot be read or written.
     """
     requests = sorted(require_made(folder / UPLOAD, "encrypt").iterdir())
@@ -53,8 +55,18 @@ def evaluate(folder: Path, model: Path, threads: int | None = None, *, again: bo
     with new_folder(folder / DOWNLOAD, replace=again) as draft:
         if not requests:
             raise StageError(f"{folder / UPLOAD} must hold a request or more, got none; encrypt again")
-        session = load_prepared(model, offer, number).session(keys, threads, most=len(requests))
+        prepared = load_prepared(model, offer, number)
+        encrypted = _network(folder, model) if prepared.circuit.interface.encrypted else {}
+        session = prepared.session(keys, threads, most=len(requests), **encrypted)
         most = largest_message(request_bytes(session.interface))
         for request in requests:
             write_atomically(draft / request.name, session.evaluate(read_message(request, most)))
     return len(requests)
+
+
+def _network(folder: Path, model: Path) -> dict[str, Any]:
+    """Return what a session needs of an encrypted network, as its owner has issued it."""
+    network = require_made(folder / ISSUED / "network", "issue").read_bytes()
+    found = {"network": network, "owner": require_made(model / OWNER, MAKER).read_bytes()}
+    revocation = folder / "revocation"
+    return {**found, "revocation": revocation.read_bytes()} if revocation.exists() else found

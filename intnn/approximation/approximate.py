@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from intnn.approximation.fit import Fitted
+from intnn.approximation.margin import measured_margin
 from intnn.approximation.measure import Measure
 from intnn.approximation.points import ENOUGH, joined
 from intnn.approximation.replace import is_replaced, replace_activations
@@ -22,7 +23,8 @@ DEGREES = (2, 3, 4, 6, 8)  # that a search tries, cheapest first
 TOLERANCE = 0.003  # agreement that a search gives away for a lower degree
 LARGEST_DEGREE = 32
 FEWEST_SAMPLES = 5
-LARGEST_SAMPLES, LARGEST_VALUES = 6250, 1 << 23  # samples looked at, and values of one layer on all of them
+LARGEST_SAMPLES = 6250  # that are looked at, and
+SEARCHED_VALUES, LARGEST_VALUES = 1 << 23, 1 << 25  # values of one layer on all of them, in a search and in the end
 HELD_OUT = 5  # one sample in so many measures the agreement
 SLACK = 1e-9  # of a range: folded weights round otherwise
 
@@ -128,11 +130,11 @@ def fit_approximation(
         graph: The float network. It stays as it is.
         samples: Typical inputs, floats [n, *graph.input_shape], at least 5; hundreds are better, and at most 6250 are
             looked at, fewer of a network with large layers. A fifth is held out and measures the agreement; what is
-            returned is then fitted to all.
+            returned is then fitted to all, where layers are large to more of them than a search looks at.
         degree: The degree of all polynomials, from 2 to 32, or one for every activation that is no polynomial yet, in
             the order of the nodes. None searches for the lowest of 2, 3, 4, 6 and 8 for each of them.
-        margin: By how much the ranges are wider than what was seen on the samples, at least 1. By default it follows
-            from their number, see `usual_margin`.
+        margin: By how much the ranges are wider than what was seen on the samples, at least 1. By default some of the
+            samples show it of the others, see `intnn.approximation.margin`.
         tolerance: For a search, how far the agreement may be from perfect; or, where no degree comes as close, from
             that of the best one.
 
@@ -155,6 +157,9 @@ class Fits:
         graph: See `fit_approximation`, also for what is raised.
         samples: See there.
         margin: See there.
+
+    Attributes:
+        margin: By how much the ranges are wider than what was seen.
     """
 
     def __init__(self, graph: Graph, samples: ArrayLike, margin: float | None = None) -> None:
@@ -164,12 +169,11 @@ class Fits:
             raise ValueError(f"`samples` must hold at least {FEWEST_SAMPLES} rows, got {len(x)}")
         if margin is not None and not 1.0 <= (margin := real(margin, "margin")) < math.inf:
             raise ValueError(f"`margin` must be finite and at least 1, got {margin}")
-        largest = max(math.prod(shape) for shape in (graph.input_shape, *graph.shapes))
-        self._most = max(min(LARGEST_SAMPLES, LARGEST_VALUES // largest), FEWEST_SAMPLES)
-        self._all = x[np.random.default_rng(0).permutation(len(x))[: self._most]]
+        self._all = x[np.random.default_rng(0).permutation(len(x))[: _most(graph, LARGEST_VALUES)]]
         held = len(self._all) // HELD_OUT
-        self._graph, self._margin = graph, usual_margin(len(self._all)) if margin is None else margin
-        self._seen, self._held = self._all[held:], self._all[:held]
+        self._graph, self.margin = graph, measured_margin(graph, self._all) if margin is None else margin
+        self._held, rest = self._all[:held], self._all[held:]
+        self._seen = rest[: _most(graph, SEARCHED_VALUES)]
         self._searched: dict[tuple[int, ...], Approximation] = {}
         self._final: dict[tuple[int, ...], Approximation] = {}
 
@@ -185,7 +189,7 @@ class Fits:
         found = _searched(self._fit, count, tolerance) if degrees is None else self._fit(degrees)
         key = tuple(layer.degree for layer in found.layers)
         if key not in self._final:
-            graph, layers = self._made(self._all, key)
+            graph, layers = self._made(self._all, key, LARGEST_VALUES)
             self._final[key] = replace(found, graph=graph, layers=layers)
         return self._final[key]
 
@@ -197,25 +201,22 @@ class Fits:
         """The approximation of these degrees on the samples that do not measure it."""
         key = tuple(degrees)
         if key not in self._searched:
-            graph, layers = self._made(self._seen, key)
+            graph, layers = self._made(self._seen, key, SEARCHED_VALUES)
             measure = self._measure
             self._searched[key] = Approximation(graph, layers, measure(graph), measure.under_strain(graph))
         return self._searched[key]
 
-    def _made(self, samples: FloatArray, degrees: Sequence[int]) -> tuple[Graph, tuple[Layer, ...]]:
-        points = joined(samples, min(ENOUGH, self._most))
-        graph, fits = replace_activations(self._graph, points, degrees, self._margin)
+    def _made(self, samples: FloatArray, degrees: Sequence[int], values: int) -> tuple[Graph, tuple[Layer, ...]]:
+        points = joined(samples, min(ENOUGH, _most(self._graph, values)))
+        graph, fits = replace_activations(self._graph, points, degrees, self.margin)
         graph = fold_scales(graph)
         return graph, _layers(graph, fits)
 
 
-def usual_margin(samples: int) -> float:
-    """The margin of the ranges for a number of samples: 2.05 for 100, 1.5 for 1,000, 1.36 for 5,000.
-
-    The fewer samples, the further the extremes of the next ones lie outside theirs. With this margin and 100 to 5,000
-    samples of MNIST, 0.04 to 1.4 % of 5,000 other images leave the ranges of a dense network with squares.
-    """
-    return 1.25 + 8.0 / math.sqrt(samples)
+def _most(graph: Graph, values: int) -> int:
+    """How many samples are looked at if the largest layer may have so many values on all of them."""
+    largest = max(math.prod(shape) for shape in (graph.input_shape, *graph.shapes))
+    return max(min(LARGEST_SAMPLES, values // largest), FEWEST_SAMPLES)
 
 
 def _degrees(degree: int | Sequence[int], count: int) -> list[int]:

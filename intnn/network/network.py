@@ -28,7 +28,7 @@ from intnn.network.edges import (
 from intnn.network.graph import BATCH, checked_metadata, checked_nodes
 from intnn.network.residues import Residues
 from intnn.storage.document import Document, read, write
-from intnn.values.arrays import Array, FloatArray, IntArray, batched, instance, integer, real, reals
+from intnn.values.arrays import Array, FloatArray, IntArray, batched, exactly, instance, integer, real, reals
 from intnn.values.domain import IntDomain, Interval
 from intnn.values.rounding import round_half_up
 from intnn.values.value_object import ValueObject
@@ -162,7 +162,7 @@ class IntNetwork(ValueObject):
             if isinstance(layer, LutActivation | Requantise):  # these read int64, whatever their bound
                 return layer.apply(values[0], evaluator)
             kind = evaluator.arithmetic(self.bounds[i]) if self.bounds[i] < LIMIT else object
-            values = [_exact(value, kind) for value in values]
+            values = [exactly(value, kind) for value in values]
             return layer.join(values) if isinstance(layer, Join) else layer.apply(values[0], evaluator)
 
         for start in range(0, len(batch), BATCH):
@@ -170,7 +170,7 @@ class IntNetwork(ValueObject):
             if residues is not None:
                 y = residues.outputs(batch[rows])
             else:
-                y = _exact(last_of(batch[rows], self.layers, self.sources, step), dtype)
+                y = exactly(last_of(batch[rows], self.layers, self.sources, step), dtype)
             result[rows] = y.reshape(len(y), -1)
         return result
 
@@ -356,13 +356,6 @@ class IntNetwork(ValueObject):
             **written_sources(self.inputs),
         }
         return to_document(type(self).__name__, self.layers, **content)
-
-
-def _exact(values: Array, dtype: Any) -> Array:
-    """Integers in another dtype that holds them; floats become Python ints by way of int64, and those stay exact."""
-    if dtype is object and values.dtype.kind == "f":
-        values = values.astype(np.int64)
-    return values.astype(dtype, copy=False)
 
 
 def _analyse(

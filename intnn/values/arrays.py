@@ -147,19 +147,17 @@ def frozen(array: Array) -> Array:
     A copy lies in the memory of a `bytes`: an array that owns its memory could be made writeable again by `setflags`.
     Python ints have no values in an array's memory; theirs is a copy that is only marked as read-only.
     """
-    if array.dtype == object:
+    if array.dtype.kind == "O":
         copy = array.copy()
         copy.setflags(write=False)
         return copy
-    if array.flags.c_contiguous and _is_fixed(array):
+    if not array.flags.writeable and array.flags.c_contiguous and _is_fixed(array):
         return array
     return np.ndarray(array.shape, array.dtype, array.tobytes())
 
 
 def _is_fixed(array: Array) -> bool:
-    """Whether nothing can write to an array's memory through Python."""
-    if array.flags.writeable:
-        return False
+    """Whether nothing can write to the memory of a read-only array through Python."""
     with contextlib.suppress(ValueError):
         array.setflags(write=True)  # which arrays from pickles allow, whatever their memory is
         array.setflags(write=False)
@@ -182,3 +180,10 @@ def batched(array: Array, shape: tuple[int, ...], name: str) -> Array:
     if not len(array):
         raise ValueError(f"`{name}` must hold at least one row, got an empty batch")
     return array
+
+
+def exactly(values: Array, dtype: Any) -> Array:
+    """Whole numbers in another dtype that holds them; floats become Python ints by way of int64, which is exact."""
+    if dtype is object and values.dtype.kind == "f":
+        values = values.astype(np.int64)
+    return values.astype(dtype, copy=False)

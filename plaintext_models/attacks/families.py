@@ -7,9 +7,10 @@ reaches the goal, however far that is. Both return an `AttackResult`, both leave
 as it is, and both give back the clean image where they fail. `core.attack` has the two signatures as types.
 
 What is not an attack of its own but made of one belongs to neither family: `transferred` and `Substitute.attack` try on
-one model what an attack of either family finds on another; `Upset.attack` and `UniversalResult.apply` use a
-perturbation that was made on other images; `evolved` and `ascended` make images of nothing; `discriminate` asks which
-images a model was trained on.
+one model what an attack of either family finds on another, and `without_data` what it finds on one that was trained on
+what it takes for the victim's training images; `clipped_after` attacks as if images knew no bounds; `Upset.attack` and
+`UniversalResult.apply` use a perturbation that was made on other images; `evolved` and `ascended` make images of
+nothing; `discriminate` asks which images a model was trained on.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Generic, TypeVar
 
+from plaintext_models.attacks.ball.adaptive import adaptive
 from plaintext_models.attacks.ball.auto import apgd, apgd_targeted
 from plaintext_models.attacks.ball.least_likely import ilcm, one_step_least_likely
 from plaintext_models.attacks.ball.noise import random_noise
@@ -29,6 +31,7 @@ from plaintext_models.attacks.core.ball import NORMS, Measure
 from plaintext_models.attacks.nearest.carlini_wagner import carlini_wagner
 from plaintext_models.attacks.nearest.ddn import ddn
 from plaintext_models.attacks.nearest.deepfool import deepfool
+from plaintext_models.attacks.nearest.growing import growing_fgsm
 from plaintext_models.attacks.nearest.hop_skip_jump import hop_skip_jump
 from plaintext_models.attacks.nearest.lbfgs import lbfgs
 from plaintext_models.attacks.population.universal import one_for_all
@@ -65,6 +68,7 @@ WITHIN: Mapping[str, Member[Within]] = MappingProxyType(
         "pgd": Member[Within](pgd, NORMS),
         "apgd": Member[Within](apgd, NORMS),
         "apgd-targeted": Member[Within](apgd_targeted, NORMS, targets=False),
+        "adaptive": Member[Within](adaptive, NORMS),
         "ilcm": Member[Within](ilcm, NORMS, targets=False),
         "one-step-least-likely": Member[Within](one_step_least_likely, NORMS, targets=False),
         "universal": Member[Within](one_for_all, NORMS),
@@ -82,6 +86,7 @@ NEAREST: Mapping[str, Member[Nearest]] = MappingProxyType(
         "ddn": Member[Nearest](ddn, ("l2",)),
         "carlini-wagner": Member[Nearest](carlini_wagner, ("l0", "l2", "linf")),
         "lbfgs": Member[Nearest](lbfgs, ("l2",)),
+        "growing-fgsm": Member[Nearest](growing_fgsm, ("l2", "linf")),
         "hop-skip-jump": Member[Nearest](hop_skip_jump, ("l2", "linf"), gradients=False),
     }
 )

@@ -1,4 +1,4 @@
-"""Data sets: the embedded digits, MNIST from files or a checked download, and CIFAR-10 from files."""
+"""Data sets: the embedded digits, MNIST from files or a checked download, CIFAR-10 from files, generated shapes."""
 
 import os
 from collections.abc import Callable, Mapping
@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from intnn.values.value_object import ValueObject
-from plaintext_models.data import cifar, idx
+from plaintext_models.data import cifar, idx, shapes
 from plaintext_models.data.errors import DatasetError
 
 __all__ = ["DATA_VARIABLE", "Dataset", "DatasetError", "load", "names", "validation_split"]
@@ -72,7 +72,8 @@ def load(name: str, data: str | os.PathLike[str] | None = None) -> Dataset:
     Args:
         name: "digits" (8 x 8, 17 grey levels, embedded in scikit-learn; 1,437 training and 360 test images),
             "mnist" (28 x 28, 256 grey levels; 60,000 and 10,000) or "cifar10" (32 x 32, 3 x 256 levels; 50,000, and as
-            many as the test file holds).
+            many as the test file holds), or "shapes" (3 x 24 x 24, generated, of `plaintext_models.data.shapes`; 4,000
+            and 1,000).
         data: A folder that holds MNIST's four IDX files, compressed or not, itself or in its sub-folder "mnist"; for
             CIFAR-10 its six binary files, itself or in "cifar-10-batches-bin". By default the folder that the
             variable INTNN_DATA names; without it, MNIST is downloaded once into the user's cache and checked by
@@ -183,6 +184,11 @@ def _cifar10(data: str | os.PathLike[str] | None) -> Dataset:
     )
 
 
+def _shapes(data: str | os.PathLike[str] | None) -> Dataset:  # noqa: ARG001 - generated: no folder needed
+    side, classes = shapes.SIDE, len(shapes.SHAPES) * len(shapes.COLOURS)
+    return Dataset("shapes", (3, side, side), classes, *shapes.single(4000, 0), *shapes.single(1000, 1))
+
+
 def _scaled(images: NDArray[np.uint8], labels: NDArray[np.uint8]) -> tuple[Images, Labels]:
     return images.astype(np.float32) / np.float32(255), labels.astype(np.int64)
 
@@ -192,7 +198,7 @@ _REMEDY = (
     f"by `--data FOLDER` or the environment variable {DATA_VARIABLE}."
 )
 _LOADERS: Mapping[str, Callable[[str | os.PathLike[str] | None], Dataset]] = MappingProxyType(
-    {"digits": _digits, "mnist": _mnist, "cifar10": _cifar10}
+    {"digits": _digits, "mnist": _mnist, "cifar10": _cifar10, "shapes": _shapes}
 )
 
 

@@ -26,10 +26,11 @@ class Entry:
 
     Attributes:
         identifier: Its name in the lists of the five documents (see `bench.tables.documents`): T23; of another form of
-            it, with what tells that apart: T30-low-pass.
+            it, with what tells that apart: T30-low-pass; a word for what the lists lack.
         name: What it is called.
         source: The paper that it comes from.
-        section: The section of the document that speaks of it; for A, whose sections have no numbers, its paper's.
+        section: The section of the document that speaks of it; for A, whose sections have no numbers, its paper's;
+            "none" where no document has it.
         module: Its file in this room.
         gradients: Whether the defence hides them.
         random: Whether its answers are random.
@@ -154,6 +155,9 @@ _ALL = (
     _form(_GATES, "shuffled", "the same, masks of others"),
     _RANDOM,
     _form(_RANDOM, "dropconnect", "the same, divided by what is kept"),
+    Entry(
+        "certified", "training for proofs, by intervals", "Gowal et al., arXiv:1810.12715", "certified", section="none"
+    ),
 )
 
 #: Every defence by its identifier.

@@ -27,9 +27,12 @@ class Effort:
         draws: The forwards that a stochastic target is averaged over, for gradients and queries, and that vote about
             it.
 
+        adaptive: The forwards of the adaptive attack for an image, which then takes the place of APGD and of PGD with
+            restarts on a target that is not stochastic; 0 for those.
+
     Raises:
         TypeError: A number is not an integer.
-        ValueError: One is below 1, or the steps of DDN below 2.
+        ValueError: One is below 1, the steps of DDN below 2, or `adaptive` below 0.
     """
 
     steps: int = 40
@@ -40,14 +43,17 @@ class Effort:
     queries: int = 5000
     nearest_steps: int = 100
     draws: int = 30
+    adaptive: int = 0
 
     def __post_init__(self) -> None:
+        least = {"nearest_steps": 2, "adaptive": 0}
         for name, value in vars(self).items():
-            object.__setattr__(self, name, integer(value, name, 2 if name == "nearest_steps" else 1))
+            object.__setattr__(self, name, integer(value, name, least.get(name, 1)))
 
 
 FULL = Effort()
 QUICK = Effort(20, 40, 2, 30, 3, 300, 40, 10)
+ECONOMICAL = Effort(20, 40, 1, 30, 3, 150, 20, 30, adaptive=800)
 
 
 @dataclass(frozen=True, eq=False)

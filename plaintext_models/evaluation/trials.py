@@ -14,6 +14,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
+from plaintext_models.attacks.ball.adaptive import adaptive
 from plaintext_models.attacks.ball.ascend import ascend
 from plaintext_models.attacks.ball.auto import apgd, apgd_targeted
 from plaintext_models.attacks.ball.pgd import pgd
@@ -239,7 +240,10 @@ def _joint(problem: Problem) -> Iterator[Item]:
 
 
 def _strongest(problem: Problem) -> Iterator[Item]:
-    """The strongest, on what is left: APGD, which decides most verdicts of AutoAttack, then PGD with restarts."""
+    """The strongest, on what is left: APGD, which decides most verdicts of AutoAttack, then PGD with restarts.
+
+    Or the adaptive attack, which finds what they do and spends less.
+    """
     target, ball, effort = problem.target, problem.ball, problem.effort
     if not target.differentiable:
         return
@@ -257,6 +261,13 @@ def _strongest(problem: Problem) -> Iterator[Item]:
         yield auto("cross-entropy")
         if problem.classes > 2:
             yield auto("dlr")
+        return
+    if effort.adaptive:
+
+        def economical(images: Tensor, labels: Tensor, seed: int) -> AttackResult:
+            return adaptive(target, images, Goal(labels), ball, forwards=effort.adaptive, seed=seed)
+
+        yield Trial(f"adaptive, {effort.adaptive}", "white box", problem.radius, economical, _left(problem))
         return
     yield auto("cross-entropy")
     if problem.classes > 3:

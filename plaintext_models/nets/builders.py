@@ -6,7 +6,7 @@ from typing import Any
 
 from torch import nn
 
-from plaintext_models.nets.cnn import cnn, pooled_cnn, table_cnn
+from plaintext_models.nets.cnn import cnn, pooled_cnn, stacked_cnn, table_cnn
 from plaintext_models.nets.dbm import Dbm
 from plaintext_models.nets.logistic import Logistic
 from plaintext_models.nets.maxout import maxout
@@ -37,6 +37,7 @@ FLOAT: Mapping[str, Callable[..., nn.Module]] = MappingProxyType(
         "mlp": mlp,
         "cnn": cnn,
         "pooled_cnn": pooled_cnn,
+        "stacked_cnn": stacked_cnn,
         "resnet": resnet,
         "maxout": maxout,
         "lstm": LSTM,

@@ -63,6 +63,44 @@ def pooled_cnn(
     return nn.Sequential(*layers, *mlp(maps, classes, (hidden,)))
 
 
+def stacked_cnn(
+    input_shape: ImageShape,
+    classes: int,
+    *,
+    channels: Sequence[int],
+    hidden: int = 128,
+    dropout: tuple[float, float] = (0.0, 0.0),
+) -> nn.Sequential:
+    """Convolutions of 3 x 3 one behind the other, one max-pooling, and an `mlp` with one hidden layer.
+
+    With 32 and 64 maps, 128 hidden units and a dropout of 0.25 and 0.5 it is the network of Keras's example for MNIST.
+
+    Args:
+        input_shape: (channels, height, width).
+        classes: Number of outputs.
+        channels: Maps of every convolution, at least one.
+        hidden: The width of the hidden linear layer.
+        dropout: The share of elements that are dropped in training behind the pooling, and behind the hidden layer.
+    """
+    layers: list[nn.Module] = []
+    maps = input_shape
+    for count in channels:
+        layers += [nn.Conv2d(maps[0], count, 3), nn.ReLU()]
+        maps = _maps(maps, count, 3, 1, 0)
+    count, height, width = maps
+    first, second = dropout
+    return nn.Sequential(
+        *layers,
+        nn.MaxPool2d(2),
+        *([nn.Dropout(first)] if first else []),
+        nn.Flatten(),
+        nn.Linear(count * (height // 2) * (width // 2), hidden),
+        nn.ReLU(),
+        *([nn.Dropout(second)] if second else []),
+        nn.Linear(hidden, classes),
+    )
+
+
 def table_cnn(
     input_shape: ImageShape,
     classes: int,

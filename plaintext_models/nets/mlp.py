@@ -14,7 +14,9 @@ from plaintext_models.training.qat.table import TableActivation
 from plaintext_models.training.qat.table_network import TableNetwork
 
 
-def mlp(input_shape: Shape, classes: int, hidden: Sequence[int], activation: str = "relu") -> nn.Sequential:
+def mlp(
+    input_shape: Shape, classes: int, hidden: Sequence[int], activation: str = "relu", input_bits: int | None = None
+) -> nn.Sequential:
     """Flatten, then linear layers with an activation between each two.
 
     Args:
@@ -22,8 +24,11 @@ def mlp(input_shape: Shape, classes: int, hidden: Sequence[int], activation: str
         classes: Number of outputs.
         hidden: The width of every hidden layer; empty for a linear classifier.
         activation: "relu", "tanh", "sigmoid" or "square".
+        input_bits: Bits to which inputs in [0, 1] are rounded first; the network then reads the integers. None rounds
+            nothing.
     """
-    layers: list[nn.Module] = [nn.Flatten()]
+    layers: list[nn.Module] = [] if input_bits is None else [InputQuantiser(input_bits)]
+    layers.append(nn.Flatten())
     width = math.prod(input_shape)
     for units in hidden:
         layers += [nn.Linear(width, units), activation_layer(activation)]

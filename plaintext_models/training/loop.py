@@ -8,6 +8,7 @@ imports them.
 import contextlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import torch
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -16,6 +17,7 @@ from torch import Tensor, nn
 from intnn.values.arrays import integer
 from plaintext_models.data.datasets import Dataset
 from plaintext_models.determinism import deterministic
+from plaintext_models.training.checkpoint import Checkpoint
 
 GRADIENT_LIMIT = 1.0  # square activations explode without a limit
 
@@ -90,6 +92,7 @@ def train(
     batch: Sequence[BatchHook] = (),
     loss: LossHook = cross_entropy,
     after_epoch: EpochHook | None = None,
+    checkpoint: Path | None = None,
     progress: bool = True,
 ) -> tuple[EpochRecord, ...]:
     """Minimise a loss on the training images by AdamW and a one-cycle schedule (Smith, arXiv:1708.07120).
@@ -110,14 +113,15 @@ def train(
         gradient_limit: The greatest norm of the gradient of all weights, positive; None sets no limit.
         batch: Hooks that change the images of every batch, one after the other, before the forward pass.
         loss: What is minimised.
-        after_epoch: Called after every epoch.
+        after_epoch: Called after every epoch that is trained.
+        checkpoint: A file that holds the training after every epoch: where it is there, the training goes on from it.
         progress: Whether to show a bar.
 
     Returns:
         One record per epoch.
 
     Raises:
-        ValueError: A number is out of range.
+        ValueError: A number is out of range, or the checkpoint is damaged or another training's.
         FloatingPointError: The loss is no longer finite, or a weight; the message names the step.
     """
     return minimise(
@@ -133,6 +137,7 @@ def train(
         batch=batch,
         loss=loss,
         after_epoch=after_epoch,
+        checkpoint=checkpoint,
         progress=progress,
     )
 
@@ -152,6 +157,7 @@ def minimise(
     loss: LossHook = cross_entropy,
     score: ScoreHook = right_answers,
     after_epoch: EpochHook | None = None,
+    checkpoint: Path | None = None,
     progress: bool = True,
 ) -> tuple[EpochRecord, ...]:
     """Minimise a loss on any inputs and targets, as `train` does on a data set; arguments it shares mean the same.
@@ -169,14 +175,15 @@ def minimise(
         batch: Hooks that change the inputs of every batch.
         loss: What is minimised.
         score: What is shown beside the loss, and recorded as ``accuracy``.
-        after_epoch: Called after every epoch.
+        after_epoch: Called after every epoch that is trained.
+        checkpoint: A file that holds the training after every epoch: where it is there, the training goes on from it.
         progress: Whether to show a bar.
 
     Returns:
         One record per epoch.
 
     Raises:
-        ValueError: A number is out of range.
+        ValueError: A number is out of range, or the checkpoint is damaged or another training's.
         FloatingPointError: The loss is no longer finite, or a weight; the message names the step.
     """
     integer(epochs, "epochs", 1)
@@ -194,9 +201,11 @@ def minimise(
         generator = torch.Generator().manual_seed(seed)
         optimiser = torch.optim.AdamW(module.parameters(), learning_rate, weight_decay=weight_decay)
         schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, learning_rate, steps, pct_start=0.1)
+        kept = Checkpoint(checkpoint, module=module, optimiser=optimiser, schedule=schedule, generator=generator)
         module.train()
         try:
-            for epoch in range(epochs):
+            history += [EpochRecord(*record) for record in kept.resumed()]
+            for epoch in range(len(history), epochs):
                 loss_sum, score_sum = 0.0, 0.0
                 order = torch.randperm(len(inputs), generator=generator)
                 for number, rows in enumerate(order[: per_epoch * batch_size].split(batch_size), 1):
@@ -220,6 +229,7 @@ def minimise(
                     _require_finite("weights", weights, step)
                 good = _state(module)
                 history.append(EpochRecord(loss_sum / per_epoch, score_sum / per_epoch))
+                kept.keep([(record.loss, record.accuracy) for record in history])
                 if after_epoch is not None:
                     after_epoch(epoch + 1, history[-1])
         except FloatingPointError:

@@ -7,11 +7,9 @@ which decides how sums are rounded.
 
 from __future__ import annotations
 
-import functools
 import hashlib
-import io
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -20,13 +18,23 @@ from torch import nn
 
 import intnn
 import plaintext_models
-from intnn.storage.document import write_atomically
 from plaintext_models.data.datasets import Dataset
+from plaintext_models.training.checkpoint import read_state, write_state
 from plaintext_models.zoo.make import Report, make, untrained
 from plaintext_models.zoo.recipe import Recipe
 
 #: Folders and files whose source decides what a training gives.
-ROOMS = ("data", "nets", "stochastic", "training", "attacks", "determinism.py", "zoo/recipe.py", "zoo/make.py")
+ROOMS = (
+    "data",
+    "nets",
+    "stochastic",
+    "training",
+    "proofs",
+    "attacks",
+    "determinism.py",
+    "zoo/recipe.py",
+    "zoo/make.py",
+)
 VALUES = ("values",)  # of intnn: domains and rounding, which layers of integers train with
 
 
@@ -61,6 +69,8 @@ def key(recipe: Recipe, dataset: Dataset) -> str:
 def trained(recipe: Recipe, dataset: Dataset, *, folder: Path | None = None, report: Report | None = None) -> nn.Module:
     """The model of a recipe: from the cache if exactly this one is there, else trained and put there.
 
+    A training that was stopped goes on where its last epoch ended, to the same bits.
+
     Args:
         recipe: What to make.
         dataset: What to train it on.
@@ -73,28 +83,16 @@ def trained(recipe: Recipe, dataset: Dataset, *, folder: Path | None = None, rep
     Raises:
         ValueError: The file in the cache is damaged. The message names it; delete it to train anew.
     """
-    train = functools.partial(make, recipe, dataset, report=report)
     if folder is None:
-        return train()
+        return make(recipe, dataset, report=report)
     path = folder / f"{recipe.dataset}-{recipe.network}-{key(recipe, dataset)}.pt"
     if path.is_file():
-        return _read(path, untrained(recipe, dataset))
-    return _write(path, train)
-
-
-def _read(path: Path, module: nn.Module) -> nn.Module:
-    """Fill the module with the state that a file holds."""
-    digest, _, state = path.read_bytes().partition(b"\n")
-    if digest != hashlib.sha256(state).hexdigest().encode():
-        raise ValueError(f"{path} must hold the state of a trained model, got a damaged file; delete it to train anew")
-    module.load_state_dict(torch.load(io.BytesIO(state), weights_only=True))
-    return module.eval()
-
-
-def _write(path: Path, train: Callable[[], nn.Module]) -> nn.Module:
-    """Train, and store the state after its own SHA-256, whole or not at all."""
+        module = untrained(recipe, dataset)
+        module.load_state_dict(read_state(path))
+        return module.eval()
     path.parent.mkdir(parents=True, exist_ok=True)  # before the work: a folder that cannot be made refuses it
-    module, state = train(), io.BytesIO()
-    torch.save(module.state_dict(), state)
-    write_atomically(path, hashlib.sha256(state.getvalue()).hexdigest().encode() + b"\n" + state.getvalue())
+    unfinished = path.with_suffix(".part")
+    module = make(recipe, dataset, report=report, checkpoint=unfinished)
+    write_state(path, module.state_dict())
+    unfinished.unlink()
     return module

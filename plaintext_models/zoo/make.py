@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import torch
 from torch import Tensor, nn
@@ -11,6 +12,7 @@ from plaintext_models.data.datasets import Dataset
 from plaintext_models.determinism import deterministic
 from plaintext_models.nets.builders import build
 from plaintext_models.nets.initialise import unit_variance
+from plaintext_models.proofs.certified import certified
 from plaintext_models.training.adversarial import attacked, mixed
 from plaintext_models.training.loop import BatchHook, EpochRecord, LossHook, augmented, cross_entropy, minimise
 from plaintext_models.zoo.recipe import Recipe
@@ -43,6 +45,7 @@ def make(
     batch: HookOf | None = None,
     loss: LossOf | None = None,
     answers: Tensor | None = None,
+    checkpoint: Path | None = None,
     watch: Watch | None = None,
 ) -> nn.Module:
     """Build and train the network of a recipe.
@@ -53,8 +56,9 @@ def make(
         progress: Whether to show a bar.
         report: Told how every epoch ended.
         batch: What changes the images of every batch beside what the recipe says, and after it; nothing if None.
-        loss: What is minimised; the cross-entropy if None.
+        loss: What is minimised; the cross-entropy if None. A recipe with proofs has a loss of its own.
         answers: What the module should say, [n, ...], where that is not the labels of the training images.
+        checkpoint: A file that holds the training after every epoch: where it is there, the training goes on from it.
         watch: Shown the module after every epoch, in evaluation mode.
 
     Returns:
@@ -67,6 +71,8 @@ def make(
     module = untrained(recipe, dataset)
     hooks: list[BatchHook] = []
     minimised = cross_entropy if loss is None else loss(module)
+    if recipe.proofs is not None:
+        minimised = certified(module, recipe.proofs)
     if recipe.augment is not None:
         hooks.append(augmented(recipe.augment))
     if (hardening := recipe.hardening) is not None:
@@ -97,6 +103,7 @@ def make(
         batch=hooks,
         loss=minimised,
         after_epoch=ended,
+        checkpoint=checkpoint,
         progress=progress,
     )
     return module

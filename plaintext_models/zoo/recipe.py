@@ -11,10 +11,11 @@ from typing import Any, Literal, get_args
 from intnn.values.arrays import integer
 from plaintext_models.attacks.core.ball import Ball
 from plaintext_models.data.augment import RandomAffine
+from plaintext_models.proofs.schedule import Schedule
 
 OPTIONS: Mapping[str, Any] = MappingProxyType({})
 
-Kind = Literal["shipped", "attacked"]
+Kind = Literal["shipped", "attacked", "certified"]
 
 
 @dataclass(frozen=True)
@@ -71,9 +72,10 @@ class Recipe:
         unit_variance: Whether the initial weights are scaled on images; see `plaintext_models.nets.initialise`.
         augment: Random changes of the training images, or None.
         hardening: The adversarial part of the training, or None.
+        proofs: How the training learns from what intervals prove, or None.
         seed: Determines the initial weights and the training.
         kind: "shipped" where the network is stored with the package, "attacked" where it is trained when attacks
-            are tried on it.
+            are tried on it, "certified" where something is proved of its integers.
 
     Raises:
         ValueError: A number is out of range.
@@ -91,6 +93,7 @@ class Recipe:
     unit_variance: bool = field(default=False, kw_only=True)
     augment: RandomAffine | None = field(default=None, kw_only=True)
     hardening: Hardening | None = field(default=None, kw_only=True)
+    proofs: Schedule | None = field(default=None, kw_only=True)
     seed: int = field(default=0, kw_only=True)
     kind: Kind = field(default="attacked", kw_only=True)
 

@@ -5,6 +5,7 @@ from types import MappingProxyType
 
 from plaintext_models.attacks.core.ball import Ball
 from plaintext_models.data.augment import RandomAffine
+from plaintext_models.proofs.schedule import Schedule
 from plaintext_models.zoo.recipe import Hardening, Kind, Recipe
 
 DIGITS = RandomAffine(degrees=5, zoom=0.05, shear=0.05, shift=0.5)
@@ -134,6 +135,28 @@ RECIPES: Mapping[str, Recipe] = MappingProxyType(
             weight_decay=DECAY,
             gradient_limit=None,
             hardening=Hardening(Ball("linf", 0.3), steps=7),
+        ),
+        "digits-certified-mlp": Recipe(
+            "What is proved of integers, on the embedded images.",
+            "digits",
+            "mlp",
+            {"hidden": (64,), "input_bits": 2},
+            epochs=60,
+            learning_rate=5e-3,
+            batch_size=64,
+            proofs=Schedule(0.1, clean=0.1),
+            kind="certified",
+        ),
+        # One bit: of what stands in the ball of radius 0.3, only pixels between 0.2 and 0.8 can change.
+        "mnist-certified-mlp": Recipe(
+            "What is proved of integers, for images of one bit.",
+            "mnist",
+            "mlp",
+            {"hidden": (512, 256), "input_bits": 1},
+            epochs=20,
+            learning_rate=3e-3,
+            proofs=Schedule(0.3, clean=0.1),
+            kind="certified",
         ),
         "mnist-mlp": Recipe(
             "The perceptron of the report on the stochastic delta rule.",

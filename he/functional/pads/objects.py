@@ -237,10 +237,9 @@ class PadsFunctionalKey(ValueObject):
 
     def __post_init__(self) -> None:
         require_pads(self.instance)
-        object.__setattr__(self, "y", self.instance.require_keys(self.y))
-        object.__setattr__(self, "scope", require_scope(self.scope, self.instance))
-        shape = self.scope.stop - self.scope.start, len(self.y)
-        object.__setattr__(self, "pads", _words(self.pads, _SIGNED_WORD, shape, "pads"))
+        y, scope = self.instance.require_keys(self.y), require_scope(self.scope, self.instance)
+        pads = _words(self.pads, _SIGNED_WORD, (scope.stop - scope.start, len(y)), "pads")
+        vars(self).update(y=y, scope=scope, pads=pads)
 
     def to_bytes(self) -> bytes:
         """It as a message."""

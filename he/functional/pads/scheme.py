@@ -40,15 +40,21 @@ from he.functional.pads.objects import (
     require_pads,
     require_scope,
 )
-from he.functional.pads.words import pads
+from he.functional.pads.words import Words, pads
 from he.functional.scheme import Ciphertext, FunctionalKey, MasterKey, PublicKey, Scope, Types
 from he.kernels.passes import inner as kernels
 from intnn.values.arrays import IntArray
 
 _BLOCK_WORDS = 1 << 16  # words at a time, which stay in the processor's cache
 
-#: The authority's pads: training asks for the same ones in every pass. At most 128 blocks are kept, of 256 KiB each.
-_authority_pads = lru_cache(maxsize=128)(pads)
+
+@lru_cache(maxsize=128)
+def _authority_pads(seed: bytes, start: int, samples: int, length: int) -> Words:
+    """The pads of some samples, [samples, length]: training asks for the same ones in every pass.
+
+    At most 128 blocks are kept, of 256 KiB each.
+    """
+    return pads(seed, start * length, samples * length).reshape(samples, length)
 
 
 class Pads:
@@ -112,12 +118,11 @@ class Pads:
         instance = master.instance
         vectors, scope = instance.require_keys(y), require_scope(scope, instance)
         seed, samples = master.shared(scope.header), scope.stop - scope.start
-        products = np.empty((samples, len(vectors)), np.uint32)
+        products = np.empty((samples, len(vectors)), np.int32)
         for start, stop in _blocks(scope.start, samples, instance.length):
-            words = _authority_pads(seed, start * instance.length, (stop - start) * instance.length)
-            part = products[start - scope.start : stop - scope.start]
-            kernels.wrapped_products(words.reshape(-1, instance.length), vectors, part)
-        return PadsFunctionalKey(instance, vectors, scope, products.view(np.int32))
+            words = _authority_pads(seed, start, stop - start, instance.length)
+            kernels.wrapped_products(words, vectors, products[start - scope.start : stop - scope.start])
+        return PadsFunctionalKey(instance, vectors, scope, products)
 
     def decrypt(self, ciphertext: Ciphertext, key: FunctionalKey, samples: slice | None = None) -> IntArray:
         """The inner products of some samples (all by default) with the key's vectors, int64 [samples, keys].

@@ -141,7 +141,7 @@ class Books(Unstorable, instead="the authority's journal holds what they were ma
     def opening(self, of: Instance) -> Opening | None:
         """What was said of an instance when it was opened; None if it was not, or as an instance of another shape."""
         found = self._openings.get(of.id)
-        return found if found is not None and found.instance == of else None
+        return found if found is not None and (found.instance is of or found.instance == of) else None
 
     def account(self, opening: Opening) -> Account:
         """The account of an instance that was opened."""

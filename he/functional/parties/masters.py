@@ -8,7 +8,7 @@ from collections.abc import Callable
 from he.functional.scheme import MasterKey
 from intnn.values.value_object import Unstorable
 
-#: The most bytes of all of them as messages. Lattice keys that are in use take about ten times as much.
+#: The most bytes of all of them as messages. Lattice keys that are in use take about four times as much.
 MOST_BYTES = 1 << 25
 
 

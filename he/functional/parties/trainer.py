@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import accumulate, pairwise
 from typing import Protocol
 
 import numpy as np
@@ -60,14 +61,14 @@ class Products:
         schemes: Schemes = scheme,
     ) -> None:
         self.instance = of_type(instance, Instance, "instance")
-        self._authority, self._ciphertexts = authority, tuple(ciphertexts)
-        self._scheme = schemes(self.instance.scheme)
-        if not self._ciphertexts:
+        self._authority, self._scheme = authority, schemes(self.instance.scheme)
+        if not ciphertexts:
             raise ValueError("`ciphertexts` must be one or more, got none")
-        for ciphertext in self._ciphertexts:
+        for ciphertext in ciphertexts:
             own(ciphertext, self._scheme.types.ciphertext, "ciphertexts", self.instance)
-        self.samples = sum(ciphertext.samples for ciphertext in self._ciphertexts)
-        self.keys_issued = 0
+        ends = list(accumulate((ciphertext.samples for ciphertext in ciphertexts), initial=0))
+        self._places = list(zip(ciphertexts, pairwise(ends), strict=True))
+        self.samples, self.keys_issued = ends[-1], 0
 
     def products(self, y: ArrayLike, start: int, stop: int) -> IntArray:
         """Ask for keys, and decrypt.
@@ -88,15 +89,13 @@ class Products:
         """
         stop = integer(stop, "stop", 1, self.samples)
         start = integer(start, "start", 0, stop - 1)
-        vectors, parts, key, begin = integers(y, "y"), [], None, 0
-        for ciphertext in self._ciphertexts:
-            first, last = max(start - begin, 0), min(stop - begin, ciphertext.samples)
-            begin += ciphertext.samples
-            if first >= last:
+        vectors, parts, key, scoped = integers(y, "y"), [], None, self._scheme.keys_are_scoped
+        for ciphertext, (begin, end) in self._places:
+            if start >= end or stop <= begin:
                 continue
-            if key is None or self._scheme.keys_are_scoped:
-                scope = Scope(ciphertext.header, first, last) if self._scheme.keys_are_scoped else None
-                request = KeyRequest(self.instance, vectors, scope)
+            first, last = max(start, begin) - begin, min(stop, end) - begin
+            if key is None or scoped:
+                request = KeyRequest(self.instance, vectors, Scope(ciphertext.header, first, last) if scoped else None)
                 key, vectors = self._authority.issue(request), request.y
                 self.keys_issued += len(vectors)
             parts.append(self._scheme.decrypt(ciphertext, key, slice(first, last)))

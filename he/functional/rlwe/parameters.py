@@ -124,7 +124,7 @@ class RlweParameters:
         """The largest Euclidean norm of a vector y."""
         return self.key_limit * math.sqrt(self.length)
 
-    @property
+    @cached_property
     def key_bound(self) -> int:
         """The largest magnitude of a coefficient of a key k_y, but for 2^-64."""
         return math.ceil(DEVIATIONS * self.secrets.deviation * self.key_norm)
@@ -149,7 +149,7 @@ class RlweParameters:
         rho = 1 + 2 * math.sqrt(_TAIL / self.N) + 2 * _TAIL / self.N
         return rho * self.N * self.secrets.variance
 
-    @property
+    @cached_property
     def reach(self) -> float:
         """How far from the grid a right decryption can lie, in steps, but for 2^-64 a coefficient."""
         return self.results * (
@@ -161,7 +161,7 @@ class RlweParameters:
         """The distance from the grid, in steps, beyond which a decryption is refused."""
         return max(QUARTER, self.reach)
 
-    @property
+    @cached_property
     def checked(self) -> int:
         """The least number of coefficients, a multiple of 64, whose distance is looked at for every key."""
         return 64 * math.ceil(1 / -math.log2(2 * self.tolerance))

@@ -1,8 +1,8 @@
 """Inner-product functional encryption from ring learning with errors: `parameters.py` has the scheme and the reasons.
 
 A ciphertext holds many samples: the i-th elements of up to N of them are the coefficients of one polynomial. So one
-product of polynomials for a key serves all samples of a block, and the rest of a decryption is a matrix product, done
-only where samples are asked for.
+product of polynomials for a key serves all samples of a block, and where few of them are asked for, few coefficients of
+it are computed (`he.kernels.passes.windows`). The rest of a decryption is a matrix product.
 """
 
 from __future__ import annotations
@@ -32,7 +32,9 @@ from he.functional.rlwe.types import (
 )
 from he.functional.scheme import Ciphertext, FunctionalKey, MasterKey, PublicKey, Scope, Types
 from he.kernels.passes import functional as kernels
+from he.kernels.passes import shorts, windows
 from he.kernels.tables.chain import chain
+from he.kernels.tables.windows import WINDOW, window_tables
 from he.ring.packed import SEED_BYTES
 from intnn.values.arrays import Array, FloatArray, IntArray
 
@@ -89,16 +91,8 @@ class RlweScheme:
         if len(vectors) * p.N > MOST_COEFFICIENTS:
             most = MOST_COEFFICIENTS // p.N
             raise ValueError(f"`y` must have at most {most} vectors, got {len(vectors)}; make several requests")
-        y64, keys = vectors.astype(np.float64), np.empty((len(vectors), p.N), np.int64)
-        centres = p.secrets.bound * vectors.sum(axis=1, keepdims=True)
-        for columns in _slices(0, p.N, _COLUMNS):
-            part, sums = keys[:, columns], exact_products(y64, key.limbs[:, :, columns])
-            part[:] = sums[-1]
-            for limb in sums[-2::-1]:
-                part <<= limb_bits(key.instance)
-                part += limb.astype(np.int64)
-            part -= centres
-        if max(keys.max(), -keys.min()) > p.key_bound:
+        keys = np.empty((len(vectors), p.N), np.int64)
+        if shorts.combine(key.panels, vectors, p.key_limit, keys) > p.key_bound:
             raise FunctionalError(f"a key has coefficients beyond {p.key_bound}; draw the master key again")
         return RlweFunctionalKey(key.instance, vectors, keys)
 
@@ -118,8 +112,8 @@ class RlweScheme:
         products = []
         for number in range(wanted.start // N, source.parameters.blocks(wanted.stop)):
             first, last = max(wanted.start - number * N, 0), min(wanted.stop - number * N, N)
-            products.append(decrypted(source.blocks[number], functional, first, last))
-        return uncentred(np.vstack(products), functional.y, instance)
+            products.append(decrypted(source, number, functional, first, last))
+        return uncentred(products[0] if len(products) == 1 else np.vstack(products), functional.y, instance)
 
 
 SCHEME = RlweScheme()
@@ -180,22 +174,24 @@ def _slices(start: int, stop: int, size: int) -> list[slice]:
     return [slice(at, min(at + size, stop)) for at in range(start, stop, size)]
 
 
-def decrypted(block: Block, key: RlweFunctionalKey, start: int, stop: int) -> IntArray:
-    """The inner products of samples of a block less the centre, int64 [stop - start, keys].
+def decrypted(source: RlweCiphertext, number: int, key: RlweFunctionalKey, start: int, stop: int) -> IntArray:
+    """The inner products of samples of a block, by its number, less the centre: int64 [stop - start, keys].
 
     Raises:
         MismatchError: A product could be wrong.
     """
-    p = key.parameters
-    masks = np.empty((len(key.y), p.kept, p.N), np.uint64)
-    kernels.multiply_back(chain(p.N, p.kept_primes).tables, key.transformed, block.mask, masks)
-    # As many coefficients are looked at as show a foreign key: those of neighbours where too few are asked for.
-    first = max(0, min(start, block.rows.shape[2] - p.checked))
-    last = max(stop, first + p.checked)
+    p, rows = key.parameters, source.blocks[number].rows
+    # Whole windows, and as many coefficients as show a foreign key: those of neighbours where too few are asked for.
+    first = max(0, min(start, rows.shape[2] - p.checked)) // WINDOW * WINDOW
+    last = -(-max(stop, first + p.checked) // WINDOW) * WINDOW
+    masks = np.empty((p.kept, len(key.y), last - first), np.uint64)
+    for prime, spectra, mask in zip(p.kept_primes, source.spectra[number], masks, strict=True):
+        windows.products(window_tables(prime), key.keys, spectra, first // WINDOW, mask)
     products, farthest = np.empty((last - first, len(key.y)), np.int64), 0.0
     y = key.y.astype(np.float64)
     for columns in _slices(first, last, _COLUMNS):
-        fractions = _fractions(block.rows, columns, y, masks, key)
+        part = masks[..., columns.start - first : columns.stop - first]
+        fractions = _fractions(rows, columns, y, part, key)
         rounded, distances = np.empty(fractions.shape, np.int64), np.empty(len(key.y))
         kernels.nearest(fractions, p.results, rounded, distances)
         products[columns.start - first : columns.stop - first] = rounded.T
@@ -215,5 +211,5 @@ def _fractions(rows: Array, columns: slice, y: FloatArray, masks: Array, key: Rl
     for j, prime in enumerate(p.kept_primes):
         sums = exact_products(y, cut(rows, j, columns, key.instance, prime))
         factor = pow(modulus // prime, -1, prime)
-        kernels.add_fractions(tables, sums, limb_bits(key.instance), masks, j, columns.start, factor, out)
+        kernels.add_fractions(tables, sums, limb_bits(key.instance), masks[j], j, factor, out)
     return out

@@ -29,10 +29,14 @@ from he.functional.messages import (
     vectors_to_bytes,
 )
 from he.functional.rlwe.parameters import RlweParameters, parameters
+from he.kernels.passes import shorts
 from he.kernels.passes.bits import packed, unpacked
+from he.kernels.passes.evaluate import inverse
 from he.kernels.passes.expand import uniform
-from he.kernels.passes.functional import limbs, transformed
+from he.kernels.passes.functional import limbs
+from he.kernels.passes.windows import spectra_shape, windows
 from he.kernels.tables.chain import chain
+from he.kernels.tables.windows import window_tables
 from he.ring.packed import SEED_BYTES, word_bits
 from intnn.values.arrays import Array, FloatArray, IntArray, integer
 from intnn.values.arrays import instance as of_type
@@ -74,11 +78,12 @@ class RlweMasterKey(_OfInstance, Unstorable, instead="store its bytes, under loc
         _close(self.secrets, "secrets", np.int32, self.instance.length, self.parameters.N)
 
     @cached_property
-    def limbs(self) -> FloatArray:
-        """The secrets plus their bound in limbs for `exact_products`: float64 [limbs, l, N]."""
-        bound = self.parameters.secrets.bound
-        raised = (self.secrets[:, None] + np.int64(bound)).view(np.uint64)
-        return cut(raised, 0, slice(0, self.parameters.N), self.instance, 2 * bound)
+    def panels(self) -> Array:
+        """The secrets as `he.kernels.passes.shorts.combine` takes them: int16, of `panels_shape`, read-only."""
+        rows, columns = self.secrets.shape
+        out = np.empty(shorts.panels_shape(rows, columns, self.parameters.secrets.bound), np.int16)
+        shorts.cut(self.secrets, out)
+        return closed(out)
 
     def to_bytes(self) -> bytes:
         """It as a message: whoever reads it can read everything that was encrypted for the instance."""
@@ -187,6 +192,12 @@ class RlweCiphertext(_OfInstance, Unstorable, instead="store its bytes"):
             _close(block.mask, "mask", np.uint64, *mask[1:])
             _close(block.rows, "rows", np.uint64, *rows)
 
+    @cached_property
+    def spectra(self) -> list[list[Array]]:
+        """The windows of c_0, for every block and kept prime, as `he.kernels.passes.windows.products` takes them."""
+        p = self.parameters
+        return [[_spectra(p, j, block) for j in range(p.kept)] for block in self.blocks]
+
     @property
     def header(self) -> bytes:
         """Nothing: keys hold for all ciphertexts of an instance."""
@@ -242,14 +253,6 @@ class RlweFunctionalKey(_OfInstance, Unstorable, instead="store its bytes"):
         super().__post_init__()
         object.__setattr__(self, "y", self.instance.require_keys(self.y))
         _close(self.keys, "keys", np.int64, len(self.y), self.parameters.N)
-
-    @cached_property
-    def transformed(self) -> Array:
-        """The keys modulo the primes that ciphertexts have, in transformed form: uint64 [keys, kept primes, N]."""
-        p = self.parameters
-        out = np.empty((len(self.keys), p.kept, p.N), np.uint64)
-        transformed(chain(p.N, p.kept_primes).tables, self.keys, out)
-        return closed(out)
 
     def to_bytes(self) -> bytes:
         """It as a message."""
@@ -318,6 +321,14 @@ def _shapes(p: RlweParameters, samples: int) -> list[tuple[tuple[int, int, int],
     """The shapes of the mask (of one polynomial) and of the rows of every block."""
     counts = (min(p.N, samples - at) for at in range(0, samples, p.N))
     return [((1, p.kept, p.N), (p.length, p.kept, p.coefficients(count))) for count in counts]
+
+
+def _spectra(p: RlweParameters, j: int, block: Block) -> Array:
+    """The windows of a block's c_0 modulo the j-th prime."""
+    row, out = block.mask[j].copy(), np.empty(spectra_shape(p.N, block.rows.shape[2]), np.uint64)
+    inverse(chain(p.N, p.kept_primes).tables, row, j)
+    windows(window_tables(p.primes[j]), row, out)
+    return closed(out)
 
 
 def _opened(

@@ -60,6 +60,32 @@ def lift(b: Builder, x: Value, out: Value, one: Value, shift: Value, prime: Valu
     store(b, b.add(_rest(b, load(b, WORDS, x), one, p), shift), out)
 
 
+def lift_columns(
+    b: Builder,
+    x: Value,
+    step: Value,
+    last: Value,
+    out: Value,
+    one: Value,
+    shift: Value,
+    prime: Value,
+    *,
+    loose: bool,
+) -> None:
+    """Store the first eight words of eight rows as a forward transform takes them, transposed.
+
+    Rows are ``step`` bytes apart, and the one with the number ``last`` stands for those behind it as well. ``shift`` is
+    a multiple of p that makes words positive, and leaves them below 2**52; ``one`` is the quotient of 1.
+    """
+    p, one, shift, bias = splats(b, prime, one, shift, _biased(b, I64(0), prime, loose))
+    rows = []
+    for i in range(LANES):
+        there = b.select(b.icmp_signed("<", last, I64(i)), last, I64(i))
+        rows.append(load(b, WORDS, b.add(x, b.mul(there, step))))
+    for i, column in enumerate(_transposed(b, rows)):
+        store(b, b.add(_rest(b, b.add(column, shift), one, p), bias), out, BYTES * i)
+
+
 def _biased(b: Builder, shift: Value, prime: Value, loose: bool) -> Value:
     return b.add(shift, b.mul(prime, I64(BIAS))) if loose else shift
 
@@ -164,6 +190,30 @@ def forward_last(
             value = _rest(b, value, one, p) if loose else below(b, value, b.add(p, p))
             value = below(b, value, p)
         store(b, value, x, BYTES * i)
+
+
+def forward_8(
+    b: Builder,
+    x: Value,
+    stride: Value,
+    w: Value,
+    quotients: Value,
+    k: Value,
+    out: Value,
+    out_stride: Value,
+    prime: Value,
+    *,
+    loose: bool,
+) -> None:
+    """Do three stages on eight vectors, ``stride`` bytes apart, of the k-th block in the first of these stages."""
+    (p,) = splats(b, prime)
+    twiddles = _Twiddles(w, quotients, k)
+    v = [load(b, WORDS, b.add(x, b.mul(stride, I64(i)))) for i in range(LANES)]
+    for stage in range(3):
+        for i, j, block in _pairs(stage):
+            v[i], v[j] = _cooley_tukey(b, v[i], v[j], *twiddles.of_blocks(b, stage, block), p, loose)
+    for i, value in enumerate(v):
+        store(b, value, b.add(out, b.mul(out_stride, I64(i))))
 
 
 # Butterflies of the inverse transform.

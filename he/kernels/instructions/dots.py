@@ -255,6 +255,22 @@ def matrix_tile(
             store(b, below(b, total, p), place, BYTES * k)
 
 
+def column_tile(b: Builder, x: Value, w: Value, count: Value, low: Value, high: Value) -> None:
+    """Store the low and high halves of eight sums of products: vectors x [count, 8] with numbers w [count, 8]."""
+
+    def body(i: Value, sums: list[Value]) -> list[Value]:
+        values, weights = b.add(x, b.mul(i, I64(LANES * BYTES))), b.add(w, b.mul(i, I64(BYTES)))
+        following: list[Value] = []
+        for r in range(LANES):
+            value, weight = load(b, WORDS, values, BYTES * r), splat(b, load(b, I64, weights, 8 * r), LANES)
+            before = sums[2 * r : 2 * r + 2]
+            following += [madd(b, part, total, value, weight) for part, total in zip("lh", before, strict=True)]
+        return following
+
+    for i, total in enumerate(loop(b, count, [words(0)] * (2 * LANES), body)):
+        store(b, total, high if i % 2 else low, BYTES * (i // 2))
+
+
 def fractions(b: Builder, x: Value, stride: Value, inverses: Value, count: Value, out: Value) -> None:
     """Store the sum of x_i / q_i, rounded to an integer; ``inverses`` are floats 1 / q_i."""
     doubles = vector(ir.DoubleType(), LANES)

@@ -6,43 +6,65 @@ The references are `he.kernels.reference.wrapped_products`, `he.kernels.referenc
 
 import numpy as np
 
-from he.kernels.instructions import wrapped
+from he.kernels.instructions import shorts
 from intnn.machine.emit import emitted
 from intnn.machine.jit import compiled
 from intnn.values.arrays import Array, IntArray
 
-# A global: only so does Numba's cache on disk find the functions that use it.
-tile = emitted(wrapped.tile)
-KEYS, SAMPLES = wrapped.KEYS, wrapped.SAMPLES
+tile = emitted(shorts.tile)
+COLUMNS, ROWS = shorts.COLUMNS, shorts.ROWS
+RUN = 32  # samples at once, whose sums stay in the first cache
+HALF = 16  # bits
 
 
 @compiled
 def wrapped_products(words: Array, y: IntArray, out: Array) -> None:
-    """Multiply matrices modulo 2^32.
+    """Multiply matrices modulo 2^32: both halves of words, as signed integers, with the vectors.
 
     Args:
         words: uint32 [samples, length].
-        y: The vectors of keys, int64 [keys, length], whose elements count modulo 2^32; read-only.
-        out: uint32 [samples, keys], written.
+        y: The vectors of keys, int64 [keys, length], below 2^15 in magnitude; read-only.
+        out: int32 [samples, keys], written.
     """
-    factors, sums = np.empty((y.shape[1], KEYS), np.uint32), np.empty((SAMPLES, KEYS), np.uint32)
-    for start in range(0, len(y), KEYS):
-        add_panel(words, y, start, factors, sums, out)
+    samples, length = words.shape
+    halves = np.empty((samples, 2, length + length % 2), np.int16)
+    panel, sums = np.empty((halves.shape[2] // 2, COLUMNS), np.uint32), np.empty((RUN, 2, COLUMNS), np.int32)
+    if length % 2:
+        halves[:, :, length] = 0
+    for s in range(samples):
+        row, lower, upper = words[s], halves[s, 0], halves[s, 1]
+        for i in range(length):
+            lower[i] = np.int16(row[i])
+        for i in range(length):
+            upper[i] = np.int16((row[i] + np.uint32(1 << (HALF - 1))) >> np.uint32(HALF))
+    for start in range(0, len(y), COLUMNS):
+        fill(panel, y[start : start + COLUMNS])
+        for first in range(0, samples, RUN):
+            multiply(halves[first : first + RUN], panel, sums, out[first : first + RUN, start : start + COLUMNS])
 
 
 @compiled
-def add_panel(words: Array, y: IntArray, start: int, factors: Array, sums: Array, out: Array) -> None:
-    """Write the products with up to `KEYS` vectors from one on; ``factors`` and ``sums`` are memory to work on."""
-    keys, length = min(KEYS, len(y) - start), y.shape[1]
-    for i in range(length):
-        for k in range(keys):
-            factors[i, k] = np.uint32(y[start + k, i])
-    for s in range(0, len(words), SAMPLES):
-        samples = min(SAMPLES, len(words) - s)
-        first, row = words.ctypes.data + 4 * length * s, 4 * length
-        tile((first, row, samples - 1, factors.ctypes.data, length, sums.ctypes.data))
-        for r in range(samples):
-            out[s + r, start : start + keys] = sums[r, :keys]
+def fill(panel: Array, y: IntArray) -> None:
+    """Write up to `COLUMNS` vectors int64 [keys, length] to the columns of a panel uint32 [pairs, COLUMNS]."""
+    low = np.uint32((1 << HALF) - 1)
+    for k in range(len(y)):
+        row = y[k]
+        for i in range(len(row) // 2):
+            panel[i, k] = (np.uint32(row[2 * i]) & low) | (np.uint32(row[2 * i + 1]) << np.uint32(HALF))
+        if len(row) % 2:
+            panel[len(row) // 2, k] = np.uint32(row[-1]) & low
+
+
+@compiled
+def multiply(halves: Array, panel: Array, sums: Array, out: Array) -> None:
+    """Multiply words, in halves int16 [samples, 2, 2 pairs], with a panel; ``sums`` is memory to work on."""
+    rows, step, first, target = 2 * len(halves), 2 * halves.shape[2], halves.ctypes.data, sums.ctypes.data
+    for r in range(0, rows, ROWS):
+        last = min(ROWS, rows - r) - 1
+        tile((first + step * r, step, last, panel.ctypes.data, len(panel), target + 4 * COLUMNS * r))
+    for s in range(out.shape[0]):
+        for k in range(out.shape[1]):
+            out[s, k] = sums[s, 0, k] + (sums[s, 1, k] << np.int32(HALF))
 
 
 @compiled
@@ -60,11 +82,11 @@ def unmasked(words: Array, y: IntArray, pads: Array, magnitude: int, centre: int
     Returns:
         As `uncentre`.
     """
-    products = np.empty(pads.shape, np.uint32)
+    products = np.empty(pads.shape, np.int32)
     wrapped_products(words, y, products)
     for s in range(len(pads)):
         for k in range(len(y)):
-            out[s, k] = np.int32(products[s, k] - np.uint32(pads[s, k]))
+            out[s, k] = np.int32(products[s, k] - pads[s, k])
     return uncentre(out, y, magnitude, centre)
 
 

@@ -13,11 +13,13 @@ from typing import NamedTuple
 
 import numpy as np
 
+from he.ring import primes
 from intnn.machine.jit import compiled
 from intnn.machine.wide import high_word
 from intnn.values.arrays import Array
 
 BITS = 61  # of a prime: sums of two residues fit a word
+BASES = primes.BASES
 LIMB = 30  # of a weight: 2**16 products of its limbs and words of 16 bits are added up in int64
 
 
@@ -70,6 +72,39 @@ def _inverse(x: int, m: Modulus) -> int:
         base = _divided_product(base, base, m)
         exponent >>= np.uint64(1)
     return _divided_product(result, np.uint64(1), m)
+
+
+@compiled
+def is_prime(n: int) -> bool:
+    """Whether an odd number between 2**60 and 2**61 is prime; the reference is `he.ring.primes.is_prime`."""
+    p, one = np.uint64(n), np.uint64(1)
+    for base in BASES:
+        if p % np.uint64(base) == 0:
+            return False
+    inverse = p  # to three bits, as the square of an odd number is 1 modulo 8; every step doubles them
+    for _ in range(5):
+        inverse *= np.uint64(2) - p * inverse
+    square = (np.uint64(0) - p) % p  # 2**64 modulo p, doubled 64 times
+    for _ in range(64):
+        square = min(square + square, square + square - p)  # unsigned: huge where it is negative
+    m = Modulus(p, inverse, square)
+    exponent, halvings = p - one, 0
+    while not exponent & one:
+        exponent, halvings = exponent >> one, halvings + 1
+    unit = _divided_product(one, square, m)
+    for base in BASES:
+        x, power, rest = unit, _divided_product(np.uint64(base), square, m), exponent
+        while rest:
+            if rest & one:
+                x = _divided_product(x, power, m)
+            power, rest = _divided_product(power, power, m), rest >> one
+        passed = (x == unit) | (x == p - unit)
+        for _ in range(halvings - 1):
+            x = _divided_product(x, x, m)
+            passed |= x == p - unit
+        if not passed:
+            return False
+    return True
 
 
 @compiled

@@ -48,8 +48,8 @@ def ascend(
     """
     norm, radii, limits = within_norm(ball), ball.radii(images), target.limits(images)
     size = spread((2.5 * radii / integer(steps, "steps", 1)).to(images.dtype), images)
-    moved = random_point(images, norm, radii, limits, generator) if random_start else images
+    moved = ball.only(random_point(images, norm, radii, limits, generator), images) if random_start else images
     for _ in range(steps):
         gradient, _ = target.gradient(moved, lambda logits: goal.sign * loss(logits, goal.classes))
-        moved = project(images, moved + size * steepest(gradient, norm), norm, radii, limits)
+        moved = project(images, moved + size * steepest(ball.only(gradient, 0), norm), norm, radii, limits)
     return moved if target.levels is None else next(roundings(images, moved, limits, target.levels))

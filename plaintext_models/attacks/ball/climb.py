@@ -31,7 +31,7 @@ class Step:
         self, clean: Tensor, *, ball: Ball, limits: Limits, size: float | None = None, share: float = 0
     ) -> None:
         """Begin at clean images [batch, *shape]; steps have the same size, or else a share of the radius."""
-        self.clean, self.norm, self.limits = clean, within_norm(ball), limits
+        self.clean, self.ball, self.norm, self.limits = clean, ball, within_norm(ball), limits
         self.radius = ball.radii(clean)
         self.size = (share * self.radius if size is None else torch.full_like(self.radius, size)).to(clean.dtype)
 
@@ -41,6 +41,7 @@ class Step:
 
     def along(self, moved: Tensor, gradient: Tensor, size: Tensor) -> Tensor:
         """The points after a step of this size."""
+        gradient = self.ball.only(gradient, 0)
         if self.norm == "l1":
             # few elements share the step: it would be lost on those that are at their bounds
             low, high = self.limits
@@ -58,6 +59,7 @@ class Step:
 
     def keep(self, left: Tensor) -> None:
         """Forget all images but those `left`, [batch]."""
+        self.ball = self.ball[left]
         for name, value in vars(self).items():
             if isinstance(value, Tensor):
                 setattr(self, name, value[left])
@@ -130,6 +132,7 @@ def climb(
         if not len(rows):
             break
         begin = random_point(images, norm, radii, limits, drawn) if run or random_start else images
+        begin = ball.only(begin, images)
         moved, goals, aimed = begin[rows], goal[rows], _objective(loss, aim[rows])
         next_step = rule(images[rows], ball=ball[rows], limits=limits)
         for step in range(steps):

@@ -21,12 +21,16 @@ def ilcm(
     *,
     steps: int = 10,
     step_size: float | None = None,
+    leave: bool = True,
 ) -> AttackResult:
     """BIM towards the class that the model holds least likely (Kurakin et al., arXiv:1607.02533).
 
     That class is the goal: an image that ends as another wrong one is a failure. The forward that finds the class is
     part of the check, and not counted. A class that is masked, by a logit such as -1e9, is the least likely of all and
     cannot be reached: leave it out of the answers of a model that is attacked in this way.
+
+    Without a bound, in `Ball("linf", target.width)`, and with `leave=False`, it makes pictures of what the model holds
+    for that class; of robust models they are said to look like it.
 
     Args:
         target: The model, differentiable.
@@ -35,12 +39,14 @@ def ilcm(
         ball: See `pgd`.
         steps: See `pgd`.
         step_size: See `pgd`.
+        leave: See `pgd`.
 
     Raises:
         TypeError: Where `climb` raises it.
         ValueError: Where `climb` raises it.
     """
-    return bim(target, images, _least_likely(target, images, goal), ball, steps=steps, step_size=step_size)
+    aim = _least_likely(target, images, goal)
+    return bim(target, images, aim, ball, steps=steps, step_size=step_size, leave=leave)
 
 
 @entrance

@@ -33,11 +33,11 @@ def random_noise(
     """
     norm, radii, limits = within_norm(ball), ball.radii(images), target.limits(images)
     integer(draws, "draws", 1)
-    search = Search(target, images, goal, seed)
+    search = Search(target, images, goal, ball, seed=seed)
     for _ in range(draws):
         rows = search.rows
         if not len(rows):
             break
         search.ask(rows, random_point(images[rows], norm, radii[rows], limits, search.generator))
         search.iterations[rows] += 1
-    return search.conclude(ball)
+    return search.conclude()

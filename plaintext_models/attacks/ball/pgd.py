@@ -55,12 +55,13 @@ def bim(
     *,
     steps: int = 10,
     step_size: float | None = None,
+    leave: bool = True,
 ) -> AttackResult:
     """FGSM in small steps, from the image itself (basic iterative method: Kurakin et al., arXiv:1607.02533).
 
     See `pgd`, which this is without random starts.
     """
-    return pgd(target, images, goal, ball, steps=steps, step_size=step_size, random_start=False)
+    return pgd(target, images, goal, ball, steps=steps, step_size=step_size, random_start=False, leave=leave)
 
 
 @entrance

@@ -57,15 +57,15 @@ def square(
     norm, limits = within_norm(ball, ("linf", "l2")), target.limits(images)
     integer(steps, "steps", 0)
     number(area, "area", above=0, most=1)
-    search = Search(target, images, goal, seed, draws)
+    search = Search(target, images, goal, ball, seed=seed, draws=draws)
     loss = margin if goal.targets is None else cross_entropy
     begin, change = (_stripes, _set) if norm == "linf" else (_tiles, _shift)
     rows = search.rows
     if not len(rows):
-        return search.conclude(ball)
+        return search.conclude()
     radii = ball.radii(images).to(images.dtype)
     moves = begin(images[rows], spread(radii[rows], images), search.generator)
-    now = project(images[rows], images[rows] + moves, norm, radii[rows], limits)
+    now = search.allowed(rows, project(images[rows], images[rows] + moves, norm, radii[rows], limits))
     scores = search.ask(rows, now, loss)
     for step in range(steps):
         left = search.active[rows]
@@ -76,7 +76,7 @@ def square(
         share = area / 2 ** sum(step / steps * 10_000 > after for after in HALVINGS)
         side = min(max(round(math.sqrt(share * height * width)), 1 if norm == "linf" else 3), height, width)
         moved = clean + change(now - clean, side, radius, search.generator)
-        tried = project(clean, moved, norm, radii[rows], limits)
+        tried = search.allowed(rows, project(clean, moved, norm, radii[rows], limits))
         fresh = search.ask(rows, tried, loss)
         search.iterations[rows] += 1
         better = fresh > scores
@@ -84,7 +84,7 @@ def square(
         now = torch.where(better[:, None, None, None], tried, now)
     left = search.active[rows]
     search.found[rows[left]] = now[left]  # of draws that do not agree, the nearest to the goal
-    return search.conclude(ball)
+    return search.conclude()
 
 
 def _signs(shape: tuple[int, ...], generator: torch.Generator) -> Tensor:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -10,6 +10,7 @@ from torch import Tensor
 
 from intnn.values.arrays import instance
 from plaintext_models.attacks.core.attack import Attack
+from plaintext_models.attacks.core.derived import widened
 from plaintext_models.attacks.core.entrance import entrance
 from plaintext_models.attacks.core.goal import AttackResult, Goal, conclude, start
 from plaintext_models.attacks.core.target import Target
@@ -33,6 +34,43 @@ def transferred(source: Target, victim: Target, images: Tensor, goal: Goal, atta
         result = instance(attack(source, images[active], goal[active]), AttackResult, "attack(...)")
         found[active], iterations[active] = result.x_adv, result.iterations
     return conclude(victim, images, found, goal, queries, iterations)
+
+
+@entrance
+def clipped_after(
+    target: Target,
+    images: Tensor,
+    goal: Goal,
+    attack: Attack,
+    *,
+    bounds: tuple[float | Sequence[float], float | Sequence[float]],
+) -> AttackResult:
+    """Attack a model as if images knew no bounds, and clip what is found in the end.
+
+    So did papers whose attack adds up its steps and clips once. What `attack` finds on `derived.widened` itself are the
+    figures of those that did not clip at all.
+
+    Args:
+        target: The model.
+        images: [batch, *shape], within its bounds.
+        goal: What is to be reached, for every image.
+        attack: The attack; let it go on (`leave=False`), since what just fools before clipping may not after it.
+        bounds: The bounds that it works within, wider than the target's.
+
+    Returns:
+        The target's result, judged after clipping; the clean image where that is not enough. `queries` are of the
+        attack.
+
+    Raises:
+        ValueError: The images do not lie within `bounds`; or where `start` raises it.
+    """
+    active, queries, iterations = start(target, images, goal)
+    found = images.clone()
+    if active.any():
+        wide = widened(target, bounds)
+        result = instance(attack(wide, images[active], goal[active]), AttackResult, "attack(...)")
+        found[active], queries[active], iterations[active] = result.x_adv, result.queries, result.iterations
+    return conclude(target, images, found, goal, queries, iterations)
 
 
 @dataclass(frozen=True, eq=False)

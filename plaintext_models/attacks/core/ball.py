@@ -73,6 +73,10 @@ class Ball:
         """The ball with no radius above a length."""
         return self if self.largest <= length else Ball(self.norm, np.minimum(self.radius, length))
 
+    def only(self, values: Tensor, rest: Tensor | float) -> Tensor:  # noqa: ARG002 - for balls that have a mask
+        """Values [batch, *shape] of what may change, here all of them, and the `rest` of what may not."""
+        return values
+
     def __getitem__(self, rows: Tensor) -> Ball:
         """The ball of some of the images."""
         return Ball(self.norm, np.array(self.radius)[rows.cpu().numpy()]) if isinstance(self.radius, tuple) else self

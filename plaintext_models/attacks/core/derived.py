@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 
 from torch import Tensor, nn
@@ -28,6 +28,25 @@ def derived(target: Target, model: Callable[[Tensor], Tensor], *, stochastic: bo
         stochastic=target.stochastic or stochastic,
         differentiable=target.differentiable,
     )
+
+
+def widened(target: Target, bounds: tuple[float | Sequence[float], float | Sequence[float]]) -> Target:
+    """The same model with wider bounds and without levels: what it makes of images that nobody clipped.
+
+    Args:
+        target: Whose model it is; the model must give numbers beyond its own bounds, too.
+        bounds: See `Target`.
+    """
+    return Target(
+        partial(_asked, target),
+        bounds=bounds,
+        stochastic=target.stochastic,
+        differentiable=target.differentiable,
+    )
+
+
+def _asked(target: Target, images: Tensor) -> Tensor:
+    return target.logits(images)
 
 
 def in_front(target: Target, front: Front, *, stochastic: bool = False) -> Target:

@@ -115,10 +115,13 @@ def conclude(
         goal: What the attack was to reach.
         queries: See `AttackResult`.
         iterations: See `AttackResult`.
-        ball: The ball in which roundings may move; None for towards the clean image alone.
+        ball: The ball in which roundings may move, and outside of whose mask nothing may; None for towards the clean
+            image alone.
     """
     limits = target.limits(images)
     x_adv = found.detach().clamp(*limits)
+    if ball is not None:
+        x_adv = ball.only(x_adv, images)
     with torch.no_grad():
         if target.levels is None:
             success = goal.reached(target.logits(x_adv))

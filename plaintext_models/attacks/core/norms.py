@@ -61,7 +61,8 @@ def inside(ball: Ball, images: Tensor, moved: Tensor) -> Tensor:
     change = (moved.double() - images.double()).abs()
     if ball.norm != "l0":
         change = (change - ROUNDING * torch.maximum(images.abs(), moved.abs()).double()).clamp_min(0)
-    return lengths(change, ball.norm) <= ball.radii(images) * (1 + SLACK)
+    still = (ball.only(moved, images) == moved).flatten(1).all(1)
+    return still & (lengths(change, ball.norm) <= ball.radii(images) * (1 + SLACK))
 
 
 def project(images: Tensor, moved: Tensor, norm: Norm, radius: float | Tensor, limits: Limits) -> Tensor:

@@ -26,9 +26,12 @@ class Search:
         generator: Seeded, on the device of the images.
     """
 
-    def __init__(self, target: Target, images: Tensor, goal: Goal, seed: int = 0, draws: int = 1) -> None:
+    def __init__(
+        self, target: Target, images: Tensor, goal: Goal, ball: Ball | None = None, *, seed: int = 0, draws: int = 1
+    ) -> None:
         """Check the input; see `start` for what it raises. Every query is made in so many `draws`, from 1."""
-        self._target, self._images, self._goal, self._draws = target, images, goal, integer(draws, "draws", 1)
+        self._target, self._images, self._goal, self._ball = target, images, goal, ball
+        self._draws = integer(draws, "draws", 1)
         self.active, self.queries, self.iterations = start(target, images, goal)
         self.found = images.clone()
         self.generator = generator(seed, images.device)
@@ -42,19 +45,23 @@ class Search:
         """`rows`, if any, in parts that can be attacked at once with so many candidates an image."""
         return self.rows.split(max(1, CANDIDATES // candidates)) if self.active.any() else ()
 
+    def allowed(self, rows: Tensor, candidates: Tensor) -> Tensor:
+        """Candidates [n, *shape] for the images of these rows, [n], with what the ball leaves alone as it was."""
+        return candidates if self._ball is None else self._ball[rows].only(candidates, self._images[rows])
+
     def ask(self, rows: Tensor, candidates: Tensor, loss: Loss = margin) -> Tensor:
         """Query the target; the first candidate of an image to reach the goal is what was found, and the image is done.
 
         Args:
             rows: [n], the images that the candidates are for; an image may occur often.
-            candidates: [n, *shape], within the bounds.
+            candidates: [n, *shape], within the bounds; only what is `allowed` of them is asked.
             loss: The loss of the logits by which candidates are compared.
 
         Returns:
             Scores [n], the greater the nearer to the goal; those of the margin are positive beyond it. Of several draws
             they are the mean, and the goal is reached if all of them reach it.
         """
-        goal = self._goal[rows]
+        goal, candidates = self._goal[rows], self.allowed(rows, candidates)
         with torch.no_grad():
             answers = [self._target.logits(candidates) for _ in range(self._draws)]
         self.queries += self._draws * torch.bincount(rows, minlength=len(self.queries))
@@ -65,9 +72,10 @@ class Search:
         self.active &= ~done
         return goal.sign * torch.stack([loss(logits, goal.classes) for logits in answers]).mean(0)
 
-    def conclude(self, ball: Ball | None = None) -> AttackResult:
+    def conclude(self) -> AttackResult:
         """Put what was found to the proof; see `goal.conclude`."""
-        return conclude(self._target, self._images, self.found, self._goal, self.queries, self.iterations, ball)
+        found = self._target, self._images, self.found, self._goal
+        return conclude(*found, self.queries, self.iterations, self._ball)
 
 
 def pixels_of(images: Tensor) -> tuple[int, int, int]:

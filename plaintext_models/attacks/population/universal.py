@@ -1,4 +1,4 @@
-"""One perturbation for all images (Moosavi-Dezfooli et al., arXiv:1610.08401)."""
+"""One perturbation for all images (Moosavi-Dezfooli et al., arXiv:1610.08401), found at once or image by image."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from plaintext_models.attacks.core.losses import margin
 from plaintext_models.attacks.core.norms import project, steepest, within_norm
 from plaintext_models.attacks.core.numbers import number
 from plaintext_models.attacks.core.target import Target
+from plaintext_models.attacks.nearest.deepfool import deepfool
 from plaintext_models.determinism import generator
 
 
@@ -71,9 +72,10 @@ def universal(
 ) -> UniversalResult:
     """Find one perturbation that brings as many of the images as possible to the goal.
 
-    By projected gradient ascent on the mean margin, as Shafahi et al. (arXiv:1811.11304) do with the cross-entropy, and
-    not image by image as in arXiv:1610.08401: a margin that is large enough counts no more, so that a few images do not
-    outweigh the rest, nor does an element that an image has at its bound. Steps shrink to zero; the best epoch wins.
+    By projected gradient ascent on the mean margin, as Shafahi et al. (arXiv:1811.11304) do with the cross-entropy;
+    `image_by_image` is the algorithm of arXiv:1610.08401. A margin that is large enough counts no more, so that a few
+    images do not outweigh the rest, nor does an element that an image has at its bound. Steps shrink to zero; the best
+    epoch wins.
 
     Args:
         target: The model, differentiable.
@@ -118,6 +120,62 @@ def universal(
 
 
 @entrance
+def image_by_image(
+    target: Target,
+    images: Tensor,
+    goal: Goal,
+    ball: Ball,
+    *,
+    rate: float = 0.8,
+    epochs: int = 10,
+    steps: int = 50,
+    overshoot: float = 0.02,
+    seed: int = 0,
+) -> UniversalResult:
+    """The algorithm of arXiv:1610.08401: to every image that stands, what DeepFool lacks is added, and projected.
+
+    v <- project(v + r), r the least L2 step that takes the image, with v on it, over the nearest boundary. In passes
+    over the images in random order, until enough are fooled; the best pass wins. Where the images with v leave the
+    bounds they are clipped before DeepFool sees them.
+
+    Args:
+        target: The model, differentiable.
+        images: [batch, *shape], within its bounds.
+        goal: What is to be reached, for every image.
+        ball: The ball around the origin in which v must lie; its norm is "l1", "l2" or "linf".
+        rate: The fooling rate that is enough, above 0, up to 1.
+        epochs: The most passes, from 1.
+        steps: The most steps of DeepFool for an image, from 1.
+        overshoot: See `deepfool`.
+        seed: The seed of the order of the images.
+
+    Raises:
+        TypeError: The target has no gradients; or where `start` raises it.
+        ValueError: A number is out of range; or where `start` raises it.
+    """
+    norm, radius = within_norm(ball), ball.require_one_radius()
+    number(rate, "rate", above=0, most=1)
+    integer(epochs, "epochs", 1)
+    target.require_gradients()
+    active, _, _ = start(target, images, goal)
+    low, high = target.limits(images)
+    drawn, rows = generator(seed, images.device), active.nonzero().squeeze(1)
+    best = now = torch.zeros_like(images[:1])
+    best_rate = float("nan")
+    for _ in range(epochs if len(rows) else 0):
+        for row in rows[torch.randperm(len(rows), generator=drawn, device=images.device)].split(1):
+            moved = (images[row] + now).clamp(low, high)
+            step = deepfool(target, moved, goal[row], "l2", steps=steps, overshoot=overshoot).x_adv - moved
+            now = project(torch.zeros_like(now), now + step, norm, radius, (low - high, high - low))
+        reached = fooling_rate(target, images[rows], goal[rows], now[0])
+        if not reached <= best_rate:
+            best, best_rate = now, reached
+        if best_rate >= rate:
+            break
+    return UniversalResult(best[0], best_rate)
+
+
+@entrance
 def one_for_all(target: Target, images: Tensor, goal: Goal, ball: Ball, *, seed: int = 0) -> AttackResult:
     """`universal` as an attack within a ball: the perturbation is made on these images, and added to them.
 
@@ -126,14 +184,15 @@ def one_for_all(target: Target, images: Tensor, goal: Goal, ball: Ball, *, seed:
     """
     made = universal(target, images, goal, Ball(ball.norm, ball.largest), seed=seed).perturbation
     share = ball.radii(images) / ball.largest if ball.largest else torch.ones(len(images), device=images.device)
-    return _added(target, images, goal, spread(share.to(images.dtype), images) * made)
+    return _added(target, images, goal, spread(share.to(images.dtype), images) * made, ball)
 
 
-def _added(target: Target, images: Tensor, goal: Goal, moves: Tensor) -> AttackResult:
+def _added(target: Target, images: Tensor, goal: Goal, moves: Tensor, ball: Ball | None = None) -> AttackResult:
     """What comes of adding moves, [*shape] or [batch, *shape], to the images that have to be attacked."""
     active, queries, iterations = start(target, images, goal)
     moved = (images + moves.to(images)).clamp(*target.limits(images))
-    return conclude(target, images, torch.where(spread(active, images), moved, images), goal, queries, iterations)
+    found = torch.where(spread(active, images), moved, images)
+    return conclude(target, images, found, goal, queries, iterations, ball)
 
 
 def _gain(logits: Tensor, goal: Goal, enough: float) -> Tensor:

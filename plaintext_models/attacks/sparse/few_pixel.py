@@ -54,7 +54,7 @@ def few_pixel(
         raise ValueError(f"`radius` must have room for the {channels} elements of a pixel, got {ball.radius}")
     integer(population, "population", 3)
     integer(generations, "generations", 0)
-    search = Search(target, images, goal, seed)
+    search = Search(target, images, goal, ball, seed=seed)
     drawn: dict[str, Any] = {"generator": search.generator, "device": images.device, "dtype": torch.float32}
 
     limits = target.limits(images.flatten(2))
@@ -90,7 +90,7 @@ def few_pixel(
             better = fresh >= fitness
             fitness = torch.where(better, fresh, fitness)
             genes = torch.where(better[:, :, None, None], children, genes)
-    return search.conclude(ball)
+    return search.conclude()
 
 
 def _drawn(images: Tensor, genes: Tensor, limits: Limits) -> Tensor:

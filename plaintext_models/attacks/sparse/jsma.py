@@ -39,7 +39,7 @@ def jsma(target: Target, images: Tensor, goal: Goal, ball: Ball, *, theta: float
         raise ValueError(f"`theta` must be a number other than 0, got {theta}")
     require_norm(ball.norm, ("l0",))
     elements, most = images[0].numel(), (ball.radii(images) / 2).long()  # pairs
-    search = Search(target, images, goal)
+    search = Search(target, images, goal, ball)
     for rows in search.groups(elements):  # its pairs may take as much memory as so many images
         moved, aims = images[rows], goal.classes[rows]
         if goal.targets is None:
@@ -51,7 +51,7 @@ def jsma(target: Target, images: Tensor, goal: Goal, ball: Ball, *, theta: float
             rows, moved, aims = rows[left], moved[left], aims[left]
             if not len(rows):
                 break
-            pairs, found = _pairs(target, moved, aims, theta)
+            pairs, found = _pairs(target, moved, aims, theta, ball[rows])
             search.queries[rows] += 2
             moved = moved.flatten(1).scatter_add(1, pairs, torch.full_like(pairs, theta, dtype=moved.dtype))
             moved = moved.reshape(-1, *images.shape[1:]).clamp(*target.limits(images))[found]
@@ -62,15 +62,15 @@ def jsma(target: Target, images: Tensor, goal: Goal, ball: Ball, *, theta: float
             search.iterations[rows] += 1
             left = search.active[rows]
             rows, moved, aims = rows[left], moved[left], aims[left]
-    return search.conclude(ball)
+    return search.conclude()
 
 
-def _pairs(target: Target, images: Tensor, wanted: Tensor, theta: float) -> tuple[Tensor, Tensor]:
+def _pairs(target: Target, images: Tensor, wanted: Tensor, theta: float, ball: Ball) -> tuple[Tensor, Tensor]:
     """The most salient pair [batch, 2] of every image, and whether there is one [batch]."""
     low, high = target.limits(images)
     rise, _ = target.gradient(images, partial(logit, classes=wanted))
     rest, _ = target.gradient(images, lambda logits: logits.sum(1) - logit(logits, wanted))
-    free = (images < high if theta > 0 else images > low).flatten(1)
+    free = ball.only(images < high if theta > 0 else images > low, False).flatten(1)
     sign = 1 if theta > 0 else -1
     up, down = (torch.where(free, change.flatten(1), -torch.inf) for change in (sign * rise, -sign * rest))
     return salient_pairs(up, down)

@@ -60,10 +60,10 @@ def local_search(
     rounds, limits = pixels_within(ball, images) // chosen, target.limits(images.flatten(2))
     places = height * width
     first = max(1, round(fraction * places))
-    search = Search(target, images, goal, seed)
+    search = Search(target, images, goal, ball, seed=seed)
     for rows in search.groups(max(first, min(places, chosen * (2 * distance + 1) ** 2))):
         now = images[rows].flatten(2)
-        free = torch.ones(len(rows), places, dtype=torch.bool, device=images.device)
+        free = ball[rows].only(torch.ones_like(images[rows], dtype=torch.bool), False).any(1).flatten(1)
         near = torch.zeros_like(free)
         for step in range(int(rounds[rows].max())):
             left = search.active[rows] & free.any(1) & (rounds[rows] > step)
@@ -87,7 +87,7 @@ def local_search(
             left = search.active[rows]  # not one of those whose probe was enough
             if left.any():
                 search.ask(rows[left], now[left].reshape(-1, channels, height, width))
-    return search.conclude(ball)
+    return search.conclude()
 
 
 def _cyclic(values: Tensor, factor: float, limits: Limits) -> Tensor:

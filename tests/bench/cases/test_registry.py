@@ -33,6 +33,7 @@ REFUSED = {
     "models": {"kind": ("gods",)},
     "paper": {"images": 10**6, "quick": True},
     "own": {"images": 10**6},
+    "meeting": {"images": 361},
     "secrecy": {"model": "digits-square-cnn"},
     "gpu": {},  # without a GPU there is nothing to measure
 }
@@ -47,7 +48,7 @@ def implementation(case):
 def test_names_are_the_commands():
     assert list(CASES) == [
         "table", "kernels", "training", "accuracy", "selection", "he", "encrypted-networks", "times", "stages",
-        "service", "attacks", "robustness", "models", "paper", "secrecy", "own", "gpu",
+        "service", "attacks", "robustness", "models", "paper", "secrecy", "meeting", "own", "gpu",
     ]  # fmt: skip
     assert set(REFUSED) == set(CASES)
 

@@ -111,13 +111,15 @@ def test_what_another_recipe_left_under_this_name_is_not_taken(tmp_path):
     assert measured(tmp_path)[1] == [("measure", 1), ("fit", 1)]
 
 
-@pytest.mark.parametrize("what", ["json", "arrays", "no arrays", "network"])
+@pytest.mark.parametrize("what", ["json", "figure", "arrays", "no arrays", "network"])
 def test_damaged_files_are_named_with_the_remedy(tmp_path, what):
     first, _ = measured(tmp_path)
     run, arrays = first.arrays.with_suffix(".json"), first.arrays
     (network,) = tmp_path.glob("trained-*.arrays")
     if what == "json":
         run.write_text("{")
+    elif what == "figure":
+        run.write_text(run.read_text().replace("2.5", "2.6"))
     elif what == "arrays":
         content = bytearray(arrays.read_bytes())
         content[len(content) // 3] ^= 255

@@ -16,11 +16,13 @@ from bench.tables.documents import PUBLISHED
 
 CURVE, BARS = Drawing("accuracy under FGSM", "curve", "radius", "accuracy"), Drawing("sure", "histogram", "confidence")
 MATRIX, LENGTH = Drawing("transfer", "matrix", "made by", "judged by"), Drawing("length", "curve", "radius", "L1")
+LONG = Drawing("by epochs", "curve", "epoch", "accuracy")
 COLUMNS = (
     Column("clean"),
     *curve(CURVE, "FGSM", (0.1, 0.2, 0.3)),
     *curve(CURVE, "BIM", (0.1, 0.2)),
     *curve(LENGTH, "L1", (0.1, 0.2), "pixels"),
+    *curve(LONG, "epoch", range(13)),
     *histogram(BARS, "before", (0.0, 0.5)),
     *matrix(MATRIX, ("from A|B", "from C")),
 )
@@ -50,7 +52,7 @@ def rows(tmp_path):
         "networks",
         10,
         (0, 1),
-        tuple(figure(column, 0.2 + 0.06 * i) for i, column in enumerate(COLUMNS)),
+        tuple(figure(column, 0.2 + 0.03 * i) for i, column in enumerate(COLUMNS)),
         (("clean", "two", "clean"),),
         ("", ""),
         1.5,
@@ -67,8 +69,9 @@ def rows(tmp_path):
 def test_a_report_is_whole(rows):
     files = report(rows)
     assert set(files) == {
-        "report.md", "report.html", "T23-accuracy-under-fgsm.svg", "T23-length.svg", "T23-sure.svg",
-        "T23-transfer.svg", "T23-perturbations-seed-0.png", "T23-images-seed-0.png", "T23-map-seed-0.png",
+        "report.md", "report.html", "T23-accuracy-under-fgsm.svg", "T23-length.svg", "T23-by-epochs.svg",
+        "T23-sure.svg", "T23-transfer.svg", "T23-perturbations-seed-0.png", "T23-images-seed-0.png",
+        "T23-map-seed-0.png",
     }  # fmt: skip
     text, page = (files[name].decode() for name in ("report.md", "report.html"))
     shown = set(re.findall(r"!\[[^]]*\]\(([^)]*)\)", text))
@@ -79,6 +82,8 @@ def test_a_report_is_whole(rows):
     lines = [line for line in text.splitlines() if line.startswith("|")]
     assert len({len(re.findall(r"(?<!\\)\|", line)) for line in lines}) == 1
     assert "before from" not in text  # bins are only drawn
+    assert "epoch 3" not in text  # so are long lines
+    assert "FGSM 0.3" in text
     assert "T23: one <b> higher than two, clean: is open" in text
     for identifier in set(PUBLISHED) - {"T23"}:
         assert f"python -m bench paper {identifier}\n" in text

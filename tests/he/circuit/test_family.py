@@ -50,10 +50,14 @@ def test_circuits_of_one_offer_are_of_one_network():
         Family((CIRCUITS[0].interface,))
 
 
-def test_encrypted_weights_are_not_offered_to_everybody():
-    circuit = compile_exact(table_network(), security="insecure", weights="encrypted")
-    with pytest.raises(ValueError, match="plain weights"):
-        Family((circuit,))
+def test_encrypted_weights_are_offered_in_one_circuit():
+    salt = bytes(32)
+    each = [
+        compile_exact(table_network(), security="insecure", weights="encrypted", images=n, salt=salt) for n in (1, 4)
+    ]
+    assert Family(tuple(each[:1])).offer.plan(9).requests == 9
+    with pytest.raises(ValueError, match="must be one where weights are encrypted"):
+        Family(tuple(each))
 
 
 def asking(interface, **changes):

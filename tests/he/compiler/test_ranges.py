@@ -12,7 +12,7 @@ from he import InputError, ParameterError, RangeError, compile_approximate, simu
 from he.compiler import activations as polynomials
 from he.compiler.arrange import arranged_from
 from he.compiler.norms import normalised
-from he.compiler.ranges import ACCEPTED, Form, Guard, Samples, read_by
+from he.compiler.ranges import ACCEPTED, LEAST_MARGIN, Form, Guard, Samples, read_by
 from he.compiler.stages import layered, to_stages
 from he.testing import polynomial_graphs, square_graph
 from intnn import Activation, Add, Dense, Flatten, Graph
@@ -91,7 +91,8 @@ def test_what_a_guard_accepts_is_in_its_range_and_what_it_may_be_has_room(networ
         assert (total[kept] <= guard.largest / 2).all()  # twice, for intervals are those of true values
         kept &= total <= guard.limit
         assert (far[kept] <= norms[guard.layer].magnitude * (1 + 1e-6)).all()
-        assert (total[-10:] <= ACCEPTED * guard.limit / 1.5**2 * (1 + 1e-9)).all()  # samples, with their margin
+        allowed = max(1.5**2, LEAST_MARGIN**guard.power)  # the margin, of the sum or of the units
+        assert (total[-10:] <= ACCEPTED * guard.limit / allowed * (1 + 1e-9)).all()  # samples
     last = layered(stages)[-1][0]
     assert (np.abs(outputs[kept]) <= norms[-1].magnitude * (1 + 1e-6)).all()
     assert len(last.bias) == 3

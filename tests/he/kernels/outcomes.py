@@ -5,13 +5,14 @@ import hashlib
 import numpy as np
 
 from he.engines.rns.threads import Workers
-from he.kernels.passes import encrypt, evaluate, functional, hybrid, switching, tensors, traces
+from he.kernels.passes import encrypt, evaluate, functional, hybrid, shorts, switching, tensors, traces, windows
 from he.kernels.passes.bits import packed, unpacked
 from he.kernels.passes.expand import uniform
 from he.kernels.passes.product import auxiliary_primes, scaled_product, scaling
 from he.kernels.tables.chain import chain
 from he.kernels.tables.factors import Factors
 from he.kernels.tables.gadgets import gadget_tables
+from he.kernels.tables.windows import window_tables
 from he.ring.gadget import Gadget
 from he.ring.primes import ntt_primes
 from he.ring.slots import permutation
@@ -120,12 +121,22 @@ def functional_encryption(rng: np.random.Generator, primes: tuple[int, ...]) -> 
     functional.drop_last(tables, whole, kept)
     cut, fractions = np.empty((3, 2, N)), np.zeros((3, N))
     functional.limbs(kept, 0, 0, 20, cut)
-    masks, rounded = rng.integers(0, primes[0], (3, 1, N), np.uint64), np.empty((3, N), np.int64)
-    functional.add_fractions(tables, small.astype(np.float64) @ cut, 20, masks, 0, 0, 5, fractions)
+    masks, rounded = rng.integers(0, primes[0], (3, N), np.uint64), np.empty((3, N), np.int64)
+    functional.add_fractions(tables, small.astype(np.float64) @ cut, 20, masks, 0, 5, fractions)
     functional.nearest(fractions, 129, rounded, np.empty(3))
     functional.forward_all(tables, whole)
     functional.multiply_add(tables, whole, spectra[0], products)
-    return [samples, closest, hidden, spectra, products, kept, rounded, whole]
+    panels, keys = np.empty(shorts.panels_shape(2, N, 2**31 - 1), np.int16), np.empty((3, N), np.int64)
+    shorts.cut(rng.integers(-(2**31), 2**31, (2, N)).astype(np.int32), panels)
+    shorts.combine(panels, small, 255, keys)
+    found = [samples, closest, hidden, spectra, products, kept, rounded, whole, panels, keys]
+    for prime in primes:
+        tables_of_windows = window_tables(prime)
+        of_windows, part = np.empty(windows.spectra_shape(N, N), np.uint64), np.empty((3, N), np.uint64)
+        windows.windows(tables_of_windows, rng.integers(0, prime, N, np.uint64), of_windows)
+        windows.products(tables_of_windows, keys, of_windows, 0, part)
+        found.append(part)
+    return found
 
 
 if __name__ == "__main__":

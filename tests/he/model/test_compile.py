@@ -12,7 +12,9 @@ from hypothesis import strategies as st
 
 import he
 from he.circuit.residues import ResidueCircuit
-from he.model.compile import CHEAP, PER_DOUBLING, exact_circuit
+from he.model.approximate import CALIBRATED_WORTH
+from he.model.candidate import AFFORDABLE
+from he.model.compile import PER_DOUBLING, exact_circuit
 from intnn import (
     Activation,
     ConversionError,
@@ -72,7 +74,7 @@ class TestModels:
         lines = []
         compiled = he.compile(graph, x, progress=lines.append, **INSECURE)
         each = [he.compile(graph, x, exact=exact, **INSECURE) for exact in (True, False)]
-        worth = [c.agreement - PER_DOUBLING * np.log2(max(c.circuit.cost().total, CHEAP)) for c in each]
+        worth = [c.agreement - PER_DOUBLING * np.log2(max(c.circuit.cost().total, AFFORDABLE)) for c in each]
         units = [c.circuit.cost().total for c in each]
         best = each[0] if (worth[0], -units[0]) > (worth[1], -units[1]) else each[1]
         assert compiled.exact is best.exact
@@ -296,19 +298,46 @@ def test_outputs_follow_the_model_for_features_of_any_size(inputs, outputs, acti
         assert error.mean() < 0.25
 
 
-@pytest.mark.parametrize("worth", [10.0, 0.75, 0.0])
-def test_ranges_of_one_activation_are_calibrated_where_that_saves_enough(worth, monkeypatch):
-    def compiled(limit):
-        monkeypatch.setattr("he.model.compile.CALIBRATED_WORTH", limit)
-        return he.compile(graph, samples, exact=False).circuit
-
+@pytest.fixture
+def wide():
+    """A network of one activation with proved ranges that take more than calibrated ones, and its samples."""
     rng = np.random.default_rng(0)
-    samples = rng.normal(size=(600, 6))
     first, last = (Dense(rng.normal(size=(b, a)) / np.sqrt(c), np.zeros(b)) for a, b, c in ((6, 8, 6), (8, 4, 1)))
-    graph = Graph((6,), (first, Activation("relu"), last))
+    return Graph((6,), (first, Activation("relu"), last)), rng.normal(size=(600, 6))
+
+
+def test_ranges_of_one_activation_are_calibrated_where_that_saves_enough(wide, monkeypatch):
+    def compiled(limit):
+        monkeypatch.setattr("he.model.approximate.CALIBRATED_WORTH", limit)
+        return he.compile(*wide, exact=False).circuit
+
+    monkeypatch.setattr("he.model.approximate.DEGREES", (4, 2))
+    monkeypatch.setattr("he.model.approximate.CHEAP", 0.0)
+    worth = CALIBRATED_WORTH
     proved, calibrated, found = (compiled(limit) for limit in (0.0, math.inf, worth))
     kinds = ["calibrated" in circuit.explain() for circuit in (proved, calibrated, found)]
     assert kinds == [False, True, calibrated.cost().total <= worth * proved.cost().total]
+
+
+def test_guards_are_as_wide_as_fits_and_degrees_lower_where_there_is_no_room(wide, monkeypatch):
+    asked = []
+
+    def compiled(graph, samples=None, *, margin, **options):
+        (degree,) = (len(node.coefficients or (0, 0, 1)) - 1 for node in graph.nodes if isinstance(node, Activation))
+        asked.append((degree, options["ranges"], margin))
+        if degree > 4 or margin > 2.5:
+            raise he.ParameterError("it fits no ring")
+        return he.compile_approximate(graph, samples, margin=margin, **options)
+
+    monkeypatch.setattr("he.model.approximate.compile_approximate", compiled)
+    monkeypatch.setattr("he.model.approximate.CHEAP", 0.0)
+    monkeypatch.setattr("intnn.approximation.approximate.measured_margin", lambda *_: 1.9)
+    he.compile(*wide, exact=False, **INSECURE)
+    assert asked == [
+        (degree, *way)
+        for degree in (12, 8, 6, 4)
+        for way in (("proved", 2.0), ("calibrated", pytest.approx(1.9 ** (degree / 2))), ("calibrated", 2.0))
+    ]
 
 
 def test_a_budget_is_refused_once_and_by_the_name_that_it_has_here(graph, x):

@@ -194,6 +194,24 @@ def test_an_owner_who_continues_revokes_nothing_by_that():
         ModelOwner(CIRCUIT, first=1, least=2)
 
 
+def test_a_revocation_for_another_circuit_is_refused():
+    owner, client, prepared = parties(CIRCUIT, signing_seed=SEED)
+    network = owner.issue(client.public_key)
+    session = session_of(prepared, client, owner, network)
+    anew = compile_exact(table_network(), weights="encrypted", security="insecure", images=4)
+    foreign = ModelOwner(anew, signing_seed=SEED, first=9, least=9).revocation
+    for refused in (
+        lambda: session.revoke(foreign),
+        lambda: session_of(prepared, client, owner, network, revocation=foreign),
+        lambda: client.admit(session.permission, owner.verification_key, foreign),
+    ):
+        with pytest.raises(NotPermittedError, match="the revocation is for another circuit"):
+            refused()
+    client.admit(session.permission, owner.verification_key)
+    x = inputs(NETWORK, 1)
+    assert np.array_equal(client.decrypt(session.evaluate(client.encrypt(x))), NETWORK.logits(x))
+
+
 def test_another_owners_signature_is_none():
     owner, client, prepared = parties(CIRCUIT, signing_seed=SEED)
     impostor = ModelOwner(CIRCUIT, [client.public_key.id])

@@ -1,16 +1,31 @@
+import shutil
+
 import httpx
 import pytest
 
-from he import Client
+from he import Client, Family, prepare
 from he.service import tokens
+from he.stages.model import save_model
 from he.testing import inputs
-from tests.he.service.running import NETWORKS, POLICY, config, running, write_models
+from tests.he.service.running import NETWORKS, POLICY, config, hidden, running, write_models
 
 
 @pytest.fixture(scope="package")
 def models(tmp_path_factory):
     """A folder of prepared circuits."""
     return write_models(tmp_path_factory.mktemp("served") / "models")
+
+
+@pytest.fixture(scope="package")
+def encrypted_models(tmp_path_factory, models):
+    """A model whose weights the server cannot read, and one with plain weights; beside it what its owner keeps."""
+    folder = tmp_path_factory.mktemp("encrypted")
+    save_model(folder / "owner", NETWORKS["exact"], Family((hidden(),)))
+    (folder / "served").mkdir()
+    prepare(hidden().public).save(folder / "served/hidden.he")
+    shutil.copy(folder / "owner/owner.key", folder / "served/hidden.owner")
+    shutil.copy(models / "exact.he", folder / "served/exact.he")
+    return folder / "served"
 
 
 @pytest.fixture(scope="module")

@@ -224,7 +224,7 @@ def test_what_is_remembered_of_an_address_is_short(live) -> None:
 
 
 def test_sessions_are_made_again_when_there_are_many(live, monkeypatch) -> None:
-    monkeypatch.setattr("he.service.models._MOST_SESSIONS", 1)
+    monkeypatch.setattr("he.service.sessions._MOST_SESSIONS", 1)
     live.service._sessions._ready.clear()
     parties = [live.party() for _ in range(2)]
     requests = []

@@ -11,7 +11,7 @@ import httpx
 import numpy as np
 import pytest
 
-from he import Client, ModelOwner, compile_exact, prepare
+from he import Client
 from he.__main__ import main
 from he.formats.keys import held
 from he.formats.messages import Kind, open_message
@@ -179,14 +179,6 @@ def test_a_models_name_is_one_for_addresses(models, tmp_path, capsys) -> None:
     with pytest.raises(SystemExit):
         main(["serve", "--models", str(tmp_path), "--store", str(tmp_path / "store"), "--port", "0"])
     assert "a model's name" in capsys.readouterr().err
-
-
-def test_models_with_encrypted_weights_are_not_served(tmp_path, capsys) -> None:
-    circuit = compile_exact(NETWORKS["exact"], weights="encrypted", security="insecure")
-    prepare(ModelOwner(circuit).circuit).save(tmp_path / "model.he")
-    with pytest.raises(SystemExit):
-        main(["serve", "--models", str(tmp_path), "--store", str(tmp_path / "store"), "--port", "0"])
-    assert "must have plain weights" in capsys.readouterr().err
 
 
 def test_status(live, capsys) -> None:

@@ -47,6 +47,8 @@ def test_only_hashes_of_tokens_are_stored(tmp_path) -> None:
         '{"ann": {"sha256": 7}}',
         '{"ann": 7}',
         '{"ann": {"sha256": "%s", "models": [7]}}' % ("0" * 64),
+        '{"ann": {"sha256": "%s", "models": "exact"}}' % ("0" * 64),
+        '{"ann": {"sha256": "%s", "models": {"exact": 1}}}' % ("0" * 64),
     ],
 )
 def test_what_are_no_tokens(tmp_path, content) -> None:

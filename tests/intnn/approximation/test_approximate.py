@@ -90,6 +90,20 @@ def test_searches_share_what_is_fitted(digits: Any, monkeypatch: pytest.MonkeyPa
     assert found[1].graph.fingerprint == alone.graph.fingerprint
 
 
+def test_what_is_returned_rests_on_more_samples_than_a_search(monkeypatch: pytest.MonkeyPatch) -> None:
+    graph, rows = mlp(), []
+
+    def counted(graph: Graph, seen: Any, degrees: Any, margin: float) -> Any:
+        rows.append(len(seen))
+        return replace_activations(graph, seen, degrees, margin)
+
+    monkeypatch.setattr(module, "replace_activations", counted)
+    monkeypatch.setattr(module, "SEARCHED_VALUES", 50 * 12)  # the largest layer has 12 units
+    monkeypatch.setattr(module, "LARGEST_VALUES", 150 * 12)
+    Fits(graph, samples(graph, 200)).of(2)
+    assert rows == [50, 150]
+
+
 def test_inputs_that_leave_the_ranges_are_named(digits: Any) -> None:
     graph, seen, unseen = digits
     found = fit_approximation(graph, seen)

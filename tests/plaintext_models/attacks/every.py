@@ -15,6 +15,7 @@ RADII: dict[Measure, float] = {"l0": 6, "l1": 4.0, "l2": 1.2, "linf": 0.2}
 CHEAP: dict[str, dict[str, Any]] = {
     "pgd": {"steps": 6},
     "apgd": {"steps": 8},
+    "adaptive": {"forwards": 40, "steps": 4},
     "apgd-targeted": {"steps": 5, "classes": 3},
     "few-pixel": {"population": 12, "generations": 4},
     "local-search": {"chosen": 2},
@@ -23,6 +24,7 @@ CHEAP: dict[str, dict[str, Any]] = {
     "deepfool": {"steps": 15},
     "ddn": {"steps": 15},
     "carlini-wagner": {"rounds": 3, "steps": 12},
+    "growing-fgsm": {"steps": 12, "halvings": 4},
     "lbfgs": {"searches": 2, "steps": 6},
     "hop-skip-jump": {"steps": 3, "draws": 40},
 }

@@ -74,7 +74,7 @@ def test_validation_split_refuses_an_empty_part(digits, count):
 
 
 def test_unknown_name():
-    with pytest.raises(DatasetError, match="must be one of digits, mnist, cifar10, got 'cifar'"):
+    with pytest.raises(DatasetError, match="must be one of digits, mnist, cifar10, shapes, got 'cifar'"):
         datasets.load("cifar")
 
 

@@ -1,6 +1,7 @@
 """A card's trials are values: named, in order, each with the images that it is tried on."""
 
 import math
+from dataclasses import replace
 
 import torch
 
@@ -68,6 +69,17 @@ def test_surrogates_come_after_the_own_gradients_and_fill_in_the_curve():
     _, items = planned(Target.oracle(answers), Ball("linf", 0.1), surrogates=(Target(answers),))
     assert "surrogate 1, PGD-8, margin" in names(items)
     assert names(items)[-1] == "surrogate 1, PGD-5 within 1"
+
+
+def test_an_economical_card_has_the_adaptive_attack_in_place_of_the_long_ones():
+    fields = {"transfer_from": (), "randomness_off": None, "surrogates": (), "detector": None, "classes": 10}
+    for stochastic in (False, True):
+        target, effort = Target(answers, stochastic=stochastic), replace(EFFORT, adaptive=60)
+        problem = Problem(target, IMAGES, torch.arange(3), Ball("linf", 0.1), (), effort, **fields)
+        found = names(trials(problem))
+        assert ("adaptive, 60" in found) != stochastic
+        assert ("APGD, cross-entropy" in found) == stochastic
+        assert not any("x 2" in name for name in found)
 
 
 def test_what_does_not_apply_is_left_out_with_a_reason():

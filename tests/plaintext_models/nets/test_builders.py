@@ -10,6 +10,7 @@ OPTIONS = {
     "mlp": {"hidden": (8,)},
     "cnn": {"channels": 2, "kernel": 3},
     "pooled_cnn": {},
+    "stacked_cnn": {"channels": (3, 4), "dropout": (0.25, 0.5)},
     "resnet": {"channels": (2, 3), "denoise": "mean"},
     "maxout": {"hidden": (6, 5), "pieces": 3},
     "rbf": {"rank": 2},

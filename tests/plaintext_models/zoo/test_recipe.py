@@ -50,7 +50,7 @@ def test_equal_recipes_have_one_canonical_text():
         ({"learning_rate": 0.0}, "`learning_rate` must be positive"),
         ({"weight_decay": -1.0}, "`weight_decay` not negative"),
         ({"gradient_limit": 0.0}, "`gradient_limit` must be positive or None"),
-        ({"kind": "loved"}, "`kind` must be one of shipped, attacked, got 'loved'"),
+        ({"kind": "loved"}, "`kind` must be one of shipped, attacked, certified, got 'loved'"),
     ],
 )
 def test_refuses(change, message):
@@ -78,7 +78,7 @@ def test_every_network_can_be_built(name):
 
 
 def test_kinds_share_the_registry():
-    assert sorted(of_kind("shipped") + of_kind("attacked")) == sorted(RECIPES)
+    assert sorted(of_kind("shipped") + of_kind("attacked") + of_kind("certified")) == sorted(RECIPES)
     assert of_kind("attacked", "mnist")[:2] == ("mnist-cnn", "mnist-pgd-cnn")
     assert zoo.RECIPES is RECIPES
 

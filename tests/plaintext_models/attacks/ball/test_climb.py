@@ -264,6 +264,11 @@ def test_aims_at_the_least_likely_class(net, held_out):
     assert result.success.double().mean() > 0.9
     with torch.no_grad():
         assert torch.equal(net(result.x_adv[result.success]).argmax(1), wrong[result.success][:, -1])
+    without_bound = ilcm(Target(net), images, Goal(labels), Ball("linf", 1.0), steps=20, step_size=0.02, leave=False)
+    aims, rows = wrong[:, -1:], torch.arange(len(images))
+    with torch.no_grad():
+        sure, just = (net(x.x_adv).softmax(1).gather(1, aims)[rows[right]].mean() for x in (without_bound, result))
+    assert sure > 0.9 > just
     # a label that is itself the least likely is not aimed at
     least = logits.argmin(1)
     assert not (wrong_classes(Target(net), images, Goal(least)) == least[:, None]).any()

@@ -1,6 +1,8 @@
 """Adversarial examples of one network on another, against plain counting."""
 
 import math
+from dataclasses import replace
+from functools import partial
 
 import pytest
 import torch
@@ -8,9 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from plaintext_models.attacks.ball.noise import random_noise
+from plaintext_models.attacks.ball.pgd import bim
 from plaintext_models.attacks.black_box.square import square
-from plaintext_models.attacks.black_box.transfer import cross_test, transfer_matrix, transferred
+from plaintext_models.attacks.black_box.transfer import clipped_after, cross_test, transfer_matrix, transferred
 from plaintext_models.attacks.core.ball import Ball
+from plaintext_models.attacks.core.derived import widened
 from plaintext_models.attacks.core.goal import Goal
 from plaintext_models.attacks.core.target import Target
 from tests.plaintext_models.attacks.soundness import cases, require_repeatable, require_sound
@@ -115,3 +119,20 @@ def test_arguments_of_another_kind(net, held_out):
             action(lambda _target, images, _goal: images)
         with pytest.raises(TypeError, match="`attack` must be a function, got str"):
             action("pgd")
+
+
+def test_steps_that_are_clipped_in_the_end(net, held_out):
+    images, labels = held_out
+    target, goal, step = Target(net, levels=None), Goal(labels), 0.05
+    attack = partial(bim, ball=Ball("linf", 10 * step), steps=10, step_size=step, leave=False)
+    wide = attack(widened(target, (-1, 2)), images, goal)
+    found = clipped_after(target, images, goal, attack, bounds=(-1, 2))
+    require_sound(target, images, goal, replace(found, queries=0 * found.queries, iterations=0 * found.iterations))
+    before = target.logits(images).argmax(1) != labels
+    assert (wide.x_adv[~before] < 0).any()  # beyond the bounds
+    assert torch.equal(found.x_adv[found.success & ~before], wide.x_adv.clamp(0, 1)[found.success & ~before])
+    moved = wide.x_adv.clamp(0, 1)
+    assert torch.equal(found.success, target.logits(moved).argmax(1) != labels)
+    assert (found.queries[~before] == wide.queries[~before]).all()
+    with pytest.raises(ValueError, match="`images` must be numbers from"):
+        clipped_after(target, images, goal, attack, bounds=(0.2, 2))

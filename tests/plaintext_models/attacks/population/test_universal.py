@@ -11,7 +11,7 @@ from plaintext_models.attacks.core.ball import NORMS, Ball
 from plaintext_models.attacks.core.goal import Goal
 from plaintext_models.attacks.core.norms import lengths
 from plaintext_models.attacks.core.target import Target
-from plaintext_models.attacks.population.universal import fooling_rate, universal
+from plaintext_models.attacks.population.universal import fooling_rate, image_by_image, universal
 from tests.plaintext_models.attacks.soundness import cases, in_ball, require_repeatable, require_sound, success_rate
 
 
@@ -77,3 +77,24 @@ def test_leads_to_one_class(net, seen, held_out):
 def test_refuses(net, held_out, arguments, message):
     with pytest.raises(ValueError, match=message):
         universal(Target(net), held_out[0], Goal(held_out[1]), **in_ball(**arguments))
+
+
+@pytest.mark.parametrize(("norm", "radius"), [("linf", 0.3), ("l2", 2.0)])
+def test_image_by_image(net, seen, held_out, norm, radius):
+    some = seen[0][:60], Goal(seen[1][:60])
+    made = image_by_image(Target(net), *some, Ball(norm, radius), rate=0.5, epochs=5)
+    assert lengths(made.perturbation[None], norm) <= radius * (1 + 1e-5)
+    assert made.fooling_rate == fooling_rate(Target(net), *some, made.perturbation)
+    assert made.fooling_rate >= 0.5
+    noise = torch.randn(made.perturbation.shape, generator=torch.Generator().manual_seed(0))
+    noise = noise.sign() * radius if norm == "linf" else noise / noise.norm() * radius
+    unseen = held_out[0], Goal(held_out[1])
+    assert fooling_rate(Target(net), *unseen, made.perturbation) > fooling_rate(Target(net), *unseen, noise) + 0.1
+    again = image_by_image(Target(net), *some, Ball(norm, radius), rate=0.5, epochs=5)
+    assert torch.equal(again.perturbation, made.perturbation)
+
+
+def test_image_by_image_refuses(net, held_out):
+    for wrong in ({"rate": 0}, {"epochs": 0}, {"steps": 0}):
+        with pytest.raises(ValueError, match=next(iter(wrong))):
+            image_by_image(Target(net), held_out[0], Goal(held_out[1]), Ball("linf", 0.1), **wrong)

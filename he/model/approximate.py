@@ -1,0 +1,152 @@
+"""The approximate path of the one call: polynomials in the place of activations, and circuits for CKKS."""
+
+from __future__ import annotations
+
+import time
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from he.circuit.circuit import Circuit
+from he.compiler.approximate import DEFAULT_ERROR, LEAST_STEPS
+from he.compiler.compile import compile_approximate
+from he.compiler.ranges import MARGIN, Ranges
+from he.model.candidate import AFFORDABLE, Candidate, Progress, require_units
+from he.model.inputs import Inputs
+from he.ring.params import ParameterError
+from intnn import Graph
+from intnn.approximation.agreement import decision_of
+from intnn.approximation.approximate import Approximation, Fits
+from intnn.approximation.replace import is_replaced
+from intnn.quantisation.tune import CHEAP
+from intnn.values.arrays import FloatArray
+
+DEGREES = (12, 8, 6, 4, 3, 2)  # in the place of a single activation, tried in turn
+# The agreement under strain that lower degrees in the place of several may give away, tried in turn; a hundredth of it
+# has been a quarter of a point of agreement on other inputs.
+TOLERANCES = (0.003, 0.01)
+CALIBRATED_WORTH = 0.75  # of a circuit's cost with proved ranges that calibrated ones must leave at most
+SAME = 1e-9  # of the largest output: what an output varies by that says the same of all samples
+
+
+def polynomial_network(
+    graph: Graph, x: FloatArray, inputs: Inputs, max_units: float | None, options: dict[str, Any], say: Progress
+) -> Candidate:
+    """Return the cheapest network of polynomials that agrees about as well as the best one that has a circuit.
+
+    Prices that are affordable are alike. So the first that is ends the search, which begins with the highest degrees;
+    for a single activation with the lowest that is near to perfect, if there is one.
+
+    Args:
+        graph: the float network, which takes scaled inputs.
+        x: samples [n, *shape], scaled.
+        inputs: the scaling.
+        max_units: the most that an evaluation may cost; None for no limit.
+        options: what `compile_approximate` is told of the use.
+        say: called with a line for every circuit and refusal.
+
+    Raises:
+        ParameterError: if no network has a circuit, with the reason for each.
+    """
+    refusals: list[str] = []
+    found: list[Candidate] = []
+    tried: set[str] = set()
+    fits = Fits(graph, x)
+    searches = [partial(fits.of, None, tolerance) for tolerance in TOLERANCES]
+    if sum(map(is_replaced, graph.nodes)) == 1:
+        low = fits.of(None, TOLERANCES[0])
+        is_enough = low.under_strain >= 1.0 - TOLERANCES[0]
+        searches = [partial(fits.of, d) for d in DEGREES[:-1] if not is_enough or d <= low.layers[0].degree]
+    for search in (*searches, partial(fits.of, DEGREES[-1])):
+        begin = time.monotonic()
+        approximation, fitted = search(), time.monotonic()
+        degrees = ", ".join(str(layer.degree) for layer in approximation.layers) or "none"
+        name = f"approximate, polynomials of degrees {degrees}"
+        if name in tried:
+            continue
+        tried.add(name)
+        try:
+            circuit = _circuit_in_range(approximation, fits.margin, x, inputs, max_units, options)
+        except ParameterError as refusal:
+            refusals.append(f"{name}: {refusal}")
+            say(refusals[-1])
+            continue
+        seconds = fitted - begin, time.monotonic() - fitted
+        worth = approximation.agreement, approximation.under_strain
+        found.append(Candidate(name, approximation.graph, circuit, inputs, *worth, *seconds))
+        say(str(found[-1]))
+        if found[-1].units <= AFFORDABLE:
+            break
+    if not found:
+        raise ParameterError("; ".join(refusals))
+    near = max(candidate.under_strain for candidate in found) - TOLERANCES[-1]
+    return min(
+        (candidate for candidate in found if candidate.under_strain >= near),
+        key=lambda c: (max(c.units, AFFORDABLE), -c.under_strain),
+    )
+
+
+def _circuit_in_range(
+    approximation: Approximation,
+    margin: float,
+    x: FloatArray,
+    inputs: Inputs,
+    max_units: float | None,
+    options: dict[str, Any],
+) -> Circuit:
+    """Compile for calibrated ranges; with one activation, for proved ones, unless the others save a good part.
+
+    Guards accept what polynomials were fitted for, whose ranges are wider than what was seen by a margin; or, where no
+    ring has room for that, what they accept by default.
+    """
+    errors = _error_allowed(approximation.graph, x)
+    wide = max(MARGIN, margin ** (min((layer.degree for layer in approximation.layers), default=2) / 2))
+    ways: list[tuple[Ranges, float]] = [("proved", MARGIN)] if len(approximation.layers) < 2 else []
+    ways += [("calibrated", wide), ("calibrated", MARGIN)] if wide > MARGIN else [("calibrated", MARGIN)]
+    found: list[Circuit] = []
+    refusals: list[ParameterError] = []
+    for kind, allowed in ways:
+        try:
+            samples = x if kind == "calibrated" else None
+            circuit = compile_approximate(
+                approximation.graph,
+                samples,
+                ranges=kind,
+                margin=allowed,
+                input_range=inputs.range,
+                max_error=errors,
+                **options,
+            )
+            require_units(circuit, max_units)
+        except ParameterError as refusal:
+            refusals.append(refusal)
+            continue
+        found.append(circuit)
+        if kind == "calibrated" or circuit.cost().total <= CHEAP:
+            break
+    if not found:
+        raise refusals[-1]
+    first, last = found[0], found[-1]
+    return last if last.cost().total <= CALIBRATED_WORTH * first.cost().total else first
+
+
+def _error_allowed(graph: Graph, x: FloatArray) -> float | None:
+    """Return the error that decides about no answer; None for what `compile_approximate` takes by itself.
+
+    What counts is what usually lies between the largest logit and the next, between one and zero, or between values.
+    Errors are far below their bounds: up to 1 is allowed for classes if that is a sixteenth of it; and no error's bound
+    is to be more than all of it, as it would be of logits that are large and nearly constant.
+    """
+    logits = graph.logits(x)
+    decision = decision_of(graph.metadata, logits.shape[1])
+    if decision == "largest":
+        first = np.sort(logits, axis=1)[:, -2:]
+        usual = float(np.median(first[:, -1] - first[:, 0]))
+        if usual / 16 > DEFAULT_ERROR:
+            return min(usual / 16, 1.0)
+    else:
+        each = np.median(np.abs(logits), axis=0) if decision == "signs" else np.std(logits, axis=0)
+        usual = float(min(each[each > SAME * np.abs(logits).max()], default=0.0))
+    taken = min(DEFAULT_ERROR, float(np.abs(logits).max()) / LEAST_STEPS)
+    return usual if 0 < usual < taken else None

@@ -1,0 +1,125 @@
+"""Networks that the server cannot read: what models' owners have issued for clients' keys, and revoked.
+
+    networks/CIRCUIT.KEY        an encrypted network, as it travels: the newest for this key
+    networks/CIRCUIT.revoked    the owner's newest revocation
+
+Files are written whole, and what they hold is signed by the model's owner: no index has to say what they are. All are
+read when the server starts, and those that permit nothing any more are removed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from threading import Lock
+from typing import Any
+
+from he.formats.messages import MessageError
+from he.parties.encrypted_network import EncryptedNetwork
+from he.parties.permission import NotPermittedError, Permission, Revocation
+from he.service.models import Model
+from he.service.problems import Problem
+from intnn.storage.document import write_atomically
+from intnn.values.value_object import Unstorable
+
+_REVOKED = "revoked"
+
+
+class Networks(Unstorable, instead="make it again from the store's folder"):
+    """The encrypted networks of a server's models. All methods are safe for threads.
+
+    Args:
+        folder: the folder, which is there.
+        models: the models that are served; what belongs to others is removed.
+    """
+
+    def __init__(self, folder: Path, models: Iterable[Model]) -> None:
+        self._folder, self._lock = folder, Lock()
+        self._permissions: dict[Path, Permission] = {}  # of all files
+        self._revocations: dict[str, Revocation] = {}  # by the model's circuit
+        self._sizes: dict[Path, int] = {}
+        served = {model.digest: model for model in models if model.owner}
+        for path in sorted(folder.iterdir(), key=lambda path: path.suffix != f".{_REVOKED}"):  # revocations first
+            circuit, _, name = path.name.partition(".")
+            try:
+                self._read(served[circuit], path, name)
+            except (KeyError, MessageError, NotPermittedError):  # another model's or owner's, or of no use any more
+                path.unlink()
+
+    @property
+    def size(self) -> int:
+        """The number of bytes of all files."""
+        return sum([*self._sizes.values()])
+
+    def _read(self, model: Model, path: Path, name: str) -> None:
+        data = path.read_bytes()
+        if name == _REVOKED:
+            self._revocations[model.digest] = Revocation.from_bytes(data, _owner(model))
+        else:
+            permission = EncryptedNetwork.from_bytes(data, model.single, _owner(model)).permission
+            permission.require(model.digest, name, revocation=self._revocations.get(model.digest))
+            self._permissions[path], self._sizes[path] = permission, len(data)
+
+    def add(self, model: Model, upload: Path) -> Permission:
+        """Keep a network that was uploaded, in the place of an older one for the same key.
+
+        Raises:
+            MessageError: if it is no network of the model.
+            NotPermittedError: if the model's owner has not signed it, it has expired, or it was revoked.
+            OSError: if it cannot be written.
+            Problem: if a newer one is there (409).
+        """
+        data = upload.read_bytes()
+        permission = EncryptedNetwork.from_bytes(data, model.single, _owner(model)).permission
+        path = self._path(model, permission.key)
+        with self._lock:
+            permission.require(model.digest, permission.key, revocation=self._revocations.get(model.digest))
+            known = self._permissions.get(path)
+            if known is not None and known.number > permission.number:
+                raise Problem(409, "the model's owner has issued a newer network for this key")
+            write_atomically(path, data)
+            self._permissions[path], self._sizes[path] = permission, len(data)
+        return permission
+
+    def permission(self, model: Model, key: str) -> Permission | None:
+        """Return the permission of the newest network for a key; None if there is no network."""
+        return self._permissions.get(self._path(model, key))
+
+    def given(self, model: Model, key: str) -> dict[str, Any]:
+        """Return what `PreparedCircuit.session` is given of the network for a key.
+
+        Raises:
+            NotPermittedError: if there is none.
+            OSError: if it cannot be read.
+        """
+        if self.permission(model, key) is None:
+            raise NotPermittedError("the model's owner has issued no network for this key; ask it for one")
+        network = self._path(model, key).read_bytes()
+        return {"network": network, "owner": model.owner, "revocation": self.revocation(model)}
+
+    def revoke(self, model: Model, revocation: bytes) -> None:
+        """Take note of a revocation; an older one changes nothing.
+
+        Raises:
+            MessageError: if it is damaged or foreign.
+            NotPermittedError: if the model's owner has not signed it, or it is for another model.
+            OSError: if it cannot be written.
+        """
+        found = Revocation.from_bytes(revocation, _owner(model))
+        with self._lock:
+            if found.newest(self._revocations.get(model.digest), model.digest) is found:
+                write_atomically(self._path(model, _REVOKED), revocation)
+                self._revocations[model.digest] = found
+
+    def revocation(self, model: Model) -> bytes | None:
+        """Return the model's owner's newest revocation; None if there is none."""
+        found = self._revocations.get(model.digest)
+        return None if found is None else found.to_bytes()
+
+    def _path(self, model: Model, name: str) -> Path:
+        return self._folder / f"{model.digest}.{name}"
+
+
+def _owner(model: Model) -> bytes:
+    assert model.owner is not None  # who asks has looked
+    return model.owner

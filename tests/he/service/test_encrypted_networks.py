@@ -1,0 +1,244 @@
+"""Models whose weights the server cannot read: who is permitted, how long, and what is revoked."""
+
+import shutil
+from contextlib import ExitStack
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from he import ModelOwner, NotPermittedError, compile_exact, prepare
+from he.__main__ import main
+from he.service.client import RemoteModel, RemoteOwner
+from he.service.conversation import ServiceError
+from he.testing import inputs
+from tests.he.service.conftest import Live
+from tests.he.service.running import NETWORKS, POLICY, hidden
+
+NETWORK = NETWORKS["exact"]
+IMAGES = inputs(NETWORK, 6)
+OTHER = compile_exact(NETWORK, weights="encrypted", images=4, security="insecure", salt=bytes(range(32)))
+
+
+class Parties(ExitStack):
+    """A server, a model's owner who sends by the token of bob, and clients that are ann."""
+
+    def __init__(self, live, models, who="ann") -> None:
+        super().__init__()
+        self.live, self.key, self.who = live, (models / "hidden.owner").read_bytes(), who
+        seed = (models.parent / "owner/issuing/seed").read_bytes()
+        self.owner = ModelOwner(hidden(), signing_seed=seed)
+        self.sends = self.sending("hidden")
+
+    def sending(self, model):
+        """What sends to a model."""
+        return self.enter_context(RemoteOwner(self.live.url, model, self.live.tokens["bob"]))
+
+    def remote(self, **keys):
+        """A client, who has these keys or new ones."""
+        url, token = self.live.url, self.live.tokens[self.who]
+        return self.enter_context(RemoteModel(url, "hidden", token, policy=POLICY, owner=self.key, **keys))
+
+    def client(self):
+        """A new client, and the network that is issued for it."""
+        model = self.remote()
+        model.send_keys()
+        self.owner.permit(model.client.public_key.id)
+        return model, self.owner.issue(model.client.public_key).to_bytes()
+
+
+@pytest.fixture
+def parties(encrypted_models, tmp_path):
+    with Live(encrypted_models, tmp_path) as live, Parties(live, encrypted_models) as parties:
+        yield parties
+
+
+def is_right(model):
+    return np.array_equal(model.predict(IMAGES), NETWORK.logits(IMAGES))
+
+
+def refused(model):
+    """The status with which a server refuses a client that does not look at permissions."""
+    model.client._require_permission = lambda: None
+    with pytest.raises(ServiceError) as refusal:
+        model.predict(IMAGES[:1])
+    assert "not permitted" in str(refusal.value)
+    return refusal.value.status
+
+
+def test_a_client_is_answered_for_whose_key_the_network_was_issued(parties):
+    one, network = parties.client()
+    with pytest.raises(ServiceError, match="has issued no network"):
+        one.predict(IMAGES)
+    assert refused(parties.client()[0]) == 403
+    parties.sends.publish(network)
+    parties.sends.publish(network)  # as one whose answer was lost does
+    assert is_right(one)
+    other, its = parties.client()
+    assert refused(other) == 403  # what was issued is for another key
+    parties.sends.publish(its)
+    assert is_right(other)
+    assert is_right(one)
+
+
+def test_a_client_verifies_what_the_owner_has_signed(parties):
+    one, network = parties.client()
+    parties.sends.publish(network)
+    for owner, reason in ((None, "must be given `owner`"), (ModelOwner(hidden()).verification_key, "has not signed")):
+        one._talk._owner = owner
+        with pytest.raises(NotPermittedError, match=reason):
+            one.predict(IMAGES)
+
+
+def test_what_the_owner_has_not_issued_for_this_model_is_refused(parties):
+    one, network = parties.client()
+    public, seed = one.client.public_key, parties.owner.signing_seed
+    impostor = ModelOwner(hidden(), [public.id]).issue(public).to_bytes()
+    with pytest.raises(ServiceError, match=r"403.*has not signed"):
+        parties.sends.publish(impostor)
+    with pytest.raises(ServiceError, match="422"):
+        parties.sends.publish(public.to_bytes())
+    with pytest.raises(ServiceError, match=r"404.*weights are plain"):
+        parties.sending("exact").publish(network)
+    for theirs in (ModelOwner(hidden()), ModelOwner(OTHER, signing_seed=seed)):
+        with pytest.raises(ServiceError, match="403"):
+            parties.sends.revoke(theirs.revocation)
+    assert refused(one) == 403
+    assert not list((parties.live.folder / "store/networks").iterdir())
+    assert not list((parties.live.folder / "store/uploads").iterdir())
+    for method, path in (("GET", "permission"), ("PUT", "revocation")):
+        where = f"/v1/models/hidden/keys/{one.client.evaluation_keys.id}/{path}"
+        where = where if method == "GET" else "/v1/models/hidden/revocation"
+        assert parties.live.ask(method, where, who=None, content=b"").status_code == 401
+        assert parties.live.ask(method, where, who="op", content=b"").status_code == 403
+    stranger = f"/v1/models/hidden/keys/{one.client.evaluation_keys.id}/permission"
+    assert parties.live.ask("GET", stranger, who="bob").status_code == 404
+
+
+def test_what_is_revoked_stays_refused_after_a_restart(encrypted_models, tmp_path):
+    with Live(encrypted_models, tmp_path) as live, Parties(live, encrypted_models) as parties:
+        (one, network), (other, its) = parties.client(), parties.client()
+        for each in (network, its):
+            parties.sends.publish(each)
+        assert is_right(one)
+        assert is_right(other)
+        before = parties.owner.revocation
+        assert live.http.get("/v1/models/hidden/revocation").status_code == 404
+        parties.sends.revoke(parties.owner.revoke(one.client.public_key.id))
+        parties.sends.revoke(before)  # an older one takes nothing back
+        assert live.http.get("/v1/models/hidden/revocation").content == parties.owner.revocation
+        assert [refused(each) for each in (one, other)] == [403, 403]
+        with pytest.raises(ServiceError, match=r"403.*has been revoked"):
+            parties.sends.publish(network)
+        renewed = parties.owner.issue(other.client.public_key).to_bytes()
+        parties.sends.publish(renewed)
+        with pytest.raises(ServiceError, match=r"403|409"):
+            parties.sends.publish(its)  # which was issued before
+        assert is_right(other)
+        keys = [
+            {"secret_key": each.client.secret_key, "evaluation_keys": each.client.evaluation_keys}
+            for each in (one, other)
+        ]
+    with Live(encrypted_models, tmp_path) as live, Parties(live, encrypted_models) as parties:
+        assert refused(parties.remote(**keys[0])) == 403
+        assert is_right(parties.remote(**keys[1]))
+
+
+def test_a_network_in_use_is_replaced_by_a_newer_one(parties):
+    one, old = parties.client()
+    new = parties.owner.issue(one.client.public_key).to_bytes()
+    parties.sends.publish(old)
+    assert is_right(one)
+    parties.sends.publish(new)
+    assert is_right(one)
+    with pytest.raises(ServiceError, match=r"409.*newer"):
+        parties.sends.publish(old)
+
+
+def test_permissions_expire_by_the_server_s_clock(parties):
+    one, network = parties.client()
+    parties.sends.publish(network)
+    assert is_right(one)
+    for session in parties.live.service._sessions._ready.values():
+        session._admission._clock = lambda: 2.0**50
+    assert refused(one) == 403
+
+
+def test_so_many_networks_are_kept_ready(encrypted_models, tmp_path):
+    with Live(encrypted_models, tmp_path, networks=1) as live, Parties(live, encrypted_models) as parties:
+        each = [parties.client() for _ in range(2)]
+        for _, network in each:
+            parties.sends.publish(network)
+        for _ in range(2):
+            assert all(is_right(one) for one, _ in each)
+            assert len(live.service._sessions._ready) == 1
+
+
+def test_networks_take_room(encrypted_models, tmp_path):
+    with Live(encrypted_models, tmp_path) as live, Parties(live, encrypted_models) as parties:
+        _, network = parties.client()
+        parties.sends.publish(network)
+        kept = live.service.store.bytes + live.service.networks.size
+        assert live.service.networks.size == len(network)
+    (tmp_path / "less").mkdir()
+    shutil.copytree(tmp_path / "store", tmp_path / "less/store")
+    less = Live(encrypted_models, tmp_path / "less", store_bytes=kept + 10)
+    with less, Parties(less, encrypted_models) as parties, pytest.raises(ServiceError, match="507"):
+        parties.sends.publish(network)
+
+
+def test_networks_of_models_that_are_gone_take_no_room(encrypted_models, tmp_path):
+    with Live(encrypted_models, tmp_path) as live, Parties(live, encrypted_models) as parties:
+        parties.sends.publish(parties.client()[1])
+        parties.sends.revoke(parties.owner.revocation)
+    (tmp_path / "models").mkdir()
+    shutil.copy(encrypted_models / "exact.he", tmp_path / "models/exact.he")
+    with Live(tmp_path / "models", tmp_path):
+        assert not list((tmp_path / "store/networks").iterdir())
+
+
+def test_the_commands(parties, encrypted_models, tmp_path, monkeypatch, capsys):
+    live, folder = parties.live, Path(shutil.copytree(encrypted_models.parent / "owner", tmp_path / "owner"))
+    monkeypatch.setenv("HE_PASSWORD", "nobody guesses it")
+    monkeypatch.setenv("HE_TOKEN", live.tokens["ann"])
+    key, images = str(tmp_path / "key"), str(tmp_path / "images.npy")
+    np.save(images, IMAGES)
+    about = [live.url, "hidden", "--key", key, "--security", "insecure"]
+    owners = [live.url, "hidden", "--from", str(folder)]
+    predict = ["predict", *about, images, "--owner", str(folder / "owner.key")]
+
+    def told(command):
+        with pytest.raises(SystemExit):
+            main(command)
+        return capsys.readouterr().err
+
+    assert main(["keygen", *about]) == 0
+    name = capsys.readouterr().out.split()[-1]
+    assert "has issued no network" in told(predict)
+    issue = ["issue", *owners, "--public-key", f"{key}.public"]
+    assert "not permitted" in told(issue)
+    assert main([*issue, "--permit", name]) == 0
+    assert main([*predict, "--out", str(tmp_path / "logits.npy")]) == 0
+    assert np.array_equal(np.load(tmp_path / "logits.npy"), NETWORK.logits(IMAGES))
+    assert "must be given `owner`" in told(predict[:-2])
+    assert main(["revoke", *owners, name]) == 0
+    assert "has been revoked" in told(predict)
+    assert "not among those" in told(issue)
+
+
+@pytest.mark.parametrize("owner", [None, b"", b"x" * 31])
+def test_a_model_is_served_with_its_owner_s_key(encrypted_models, owner, tmp_path, capsys):
+    shutil.copy(encrypted_models / "hidden.he", tmp_path / "hidden.he")
+    if owner is not None:
+        (tmp_path / "hidden.owner").write_bytes(owner)
+    with pytest.raises(SystemExit):
+        main(["serve", "--models", str(tmp_path), "--store", str(tmp_path / "store"), "--port", "0"])
+    assert "hidden.owner" in capsys.readouterr().err
+
+
+def test_a_key_of_two_owners_is_not_served(tmp_path, capsys):
+    circuit = compile_exact(NETWORK, weights="encrypted", threshold=40, security="insecure")
+    prepare(circuit.public).save(tmp_path / "shared.he")
+    with pytest.raises(SystemExit):
+        main(["serve", "--models", str(tmp_path), "--store", str(tmp_path / "store"), "--port", "0"])
+    assert "keys of one owner" in capsys.readouterr().err

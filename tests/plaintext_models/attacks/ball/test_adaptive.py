@@ -1,0 +1,50 @@
+"""Short runs on the images that promise most: as much found, with fewer forwards."""
+
+import pytest
+import torch
+
+from plaintext_models.attacks.ball.adaptive import LEAD, SURE, adaptive
+from plaintext_models.attacks.ball.auto import apgd_targeted
+from plaintext_models.attacks.core.ball import Ball
+from plaintext_models.attacks.core.goal import Goal
+from plaintext_models.attacks.core.target import Target
+
+
+@pytest.mark.parametrize(("norm", "radius"), [("linf", 0.08), ("l2", 0.6), ("l1", 2.0)])
+def test_it_finds_what_nine_targets_find_for_a_fourth(net, held_out, norm, radius):
+    images, labels = held_out
+    target, goal, ball = Target(net), Goal(labels), Ball(norm, radius)
+    many, few = apgd_targeted(target, images, goal, ball), adaptive(target, images, goal, ball)
+    assert few.success.sum() >= many.success.sum() - 1
+    assert 4 * few.queries.sum() < many.queries.sum()
+
+
+def test_the_hopeless_are_dropped_and_the_near_are_not(net, held_out):
+    images, labels = held_out
+    target, goal = Target(net), Goal(labels)
+    found = adaptive(target, images, goal, Ball("linf", 0.05), forwards=1000, steps=10)
+    attacked = target.logits(images).argmax(1) == labels
+    a_run = LEAD + 10 + 1
+    assert int(found.queries[attacked & ~found.success].min()) == 11 + SURE * a_run
+    assert found.queries.max() <= 1000
+    margins = target.logits(images).topk(2, 1).values.diff(dim=1).squeeze(1).abs()
+    long = found.queries > 11 + SURE * a_run
+    assert 0 < long.sum() < attacked.sum()
+    assert margins[long].mean() < margins[attacked & ~long & ~found.success].mean()
+
+
+@pytest.mark.parametrize("forwards", [1, 5, 30, 100])
+def test_the_most_forwards_are_kept_to(net, held_out, forwards):
+    images, labels = held_out[0][:30], held_out[1][:30]
+    found = adaptive(Target(net), images, Goal(labels), Ball("linf", 0.05), forwards=forwards)
+    assert found.queries.max() <= forwards
+    targets = Goal(labels, (labels + 1) % 10)
+    found = adaptive(Target(net), images, targets, Ball("linf", 0.3), forwards=max(forwards, 30))
+    assert torch.equal(found.success, net(found.x_adv).argmax(1) == targets.targets)
+    assert forwards < 100 or found.success.any()
+
+
+def test_numbers_are_checked(net, held_out):
+    for wrong in ({"steps": 0}, {"forwards": 0}):
+        with pytest.raises(ValueError, match=next(iter(wrong))):
+            adaptive(Target(net), held_out[0], Goal(held_out[1]), Ball("linf", 0.1), **wrong)
