@@ -111,7 +111,7 @@ def calls() -> dict[str, Callable[[], object]]:
         "transformed, encrypted": lambda: encrypt.encrypted(tables, small[:1], centred, x[0], third[:1]),
         "drop_last": lambda: functional.drop_last(tables, first, third[:, :1].copy()),
         "limbs": lambda: functional.limbs(received, 0, 0, 20, np.zeros((2, 3, N))),
-        "add_fractions": lambda: functional.add_fractions(tables, sums, 20, first[0], 0, 1, real),
+        "add_fractions": lambda: functional.add_fractions(tables, sums, 20, first[0], 0, 0, 1, real),
         "nearest": lambda: functional.nearest(real, 3, small, np.zeros(2)),
         **_calls_of_lattice_keys(primes[0]),
         **_calls_of_pads(),

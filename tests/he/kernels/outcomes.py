@@ -122,7 +122,7 @@ def functional_encryption(rng: np.random.Generator, primes: tuple[int, ...]) -> 
     cut, fractions = np.empty((3, 2, N)), np.zeros((3, N))
     functional.limbs(kept, 0, 0, 20, cut)
     masks, rounded = rng.integers(0, primes[0], (3, N), np.uint64), np.empty((3, N), np.int64)
-    functional.add_fractions(tables, small.astype(np.float64) @ cut, 20, masks, 0, 5, fractions)
+    functional.add_fractions(tables, small.astype(np.float64) @ cut, 20, masks, 0, 0, 5, fractions)
     functional.nearest(fractions, 129, rounded, np.empty(3))
     functional.forward_all(tables, whole)
     functional.multiply_add(tables, whole, spectra[0], products)
