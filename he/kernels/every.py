@@ -129,8 +129,8 @@ def _calls_of_lattice_keys(prime: int) -> dict[str, Callable[[], object]]:
     panels = np.zeros(shorts.panels_shape(2, N, 1), np.int16)
     t, spectra = window_tables(prime), _zeros(*windows.spectra_shape(N, N))
     return {
-        "shorts, cut": lambda: shorts.cut(secrets, panels),
-        "shorts, combine": lambda: shorts.combine(_fixed(panels), y, 1, keys),
+        "shorts, cut": lambda: shorts.cut(secrets, 1, panels),
+        "shorts, combine": lambda: shorts.combine(_fixed(panels), 1, y, 1, keys),
         "windows, windows": lambda: windows.windows(t, _zeros(N), spectra),
         "windows, products": lambda: windows.products(t, _fixed(keys), _fixed(spectra), 0, _zeros(1, N)),
     }

@@ -91,8 +91,8 @@ class RlweScheme:
         if len(vectors) * p.N > MOST_COEFFICIENTS:
             most = MOST_COEFFICIENTS // p.N
             raise ValueError(f"`y` must have at most {most} vectors, got {len(vectors)}; make several requests")
-        keys = np.empty((len(vectors), p.N), np.int64)
-        if shorts.combine(key.panels, vectors, p.key_limit, keys) > p.key_bound:
+        keys, bits = np.empty((len(vectors), p.N), np.int64), shorts.limb_bits(p.secrets.bound)
+        if shorts.combine(key.panels, bits, vectors, p.key_limit, keys) > p.key_bound:
             raise FunctionalError(f"a key has coefficients beyond {p.key_bound}; draw the master key again")
         return RlweFunctionalKey(key.instance, vectors, keys)
 

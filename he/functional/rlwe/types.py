@@ -81,9 +81,9 @@ class RlweMasterKey(_OfInstance, Unstorable, instead="store its bytes, under loc
     @cached_property
     def panels(self) -> Array:
         """The secrets as `he.kernels.passes.shorts.combine` takes them: int16, of `panels_shape`, read-only."""
-        rows, columns = self.secrets.shape
-        out = np.empty(shorts.panels_shape(rows, columns, self.parameters.secrets.bound), np.int16)
-        shorts.cut(self.secrets, out)
+        bound = self.parameters.secrets.bound
+        out = np.empty(shorts.panels_shape(*self.secrets.shape, bound), np.int16)
+        shorts.cut(self.secrets, shorts.limb_bits(bound), out)
         return closed(out)
 
     def to_bytes(self) -> bytes:

@@ -127,8 +127,9 @@ def functional_encryption(rng: np.random.Generator, primes: tuple[int, ...]) -> 
     functional.forward_all(tables, whole)
     functional.multiply_add(tables, whole, spectra[0], products)
     panels, keys = np.empty(shorts.panels_shape(2, N, 2**31 - 1), np.int16), np.empty((3, N), np.int64)
-    shorts.cut(rng.integers(-(2**31), 2**31, (2, N)).astype(np.int32), panels)
-    shorts.combine(panels, small, 255, keys)
+    bits = shorts.limb_bits(2**31 - 1)
+    shorts.cut(rng.integers(-(2**31), 2**31, (2, N)).astype(np.int32), bits, panels)
+    shorts.combine(panels, bits, small, 255, keys)
     found = [samples, closest, hidden, spectra, products, kept, rounded, whole, panels, keys]
     for prime in primes:
         tables_of_windows = window_tables(prime)
