@@ -81,8 +81,8 @@ class RlweMasterKey(_OfInstance, Unstorable, instead="store its bytes, under loc
     @cached_property
     def panels(self) -> Array:
         """The secrets as `he.kernels.passes.shorts.combine` takes them: int16, of `panels_shape`, read-only."""
-        bound = self.parameters.secrets.bound
-        out = np.empty(shorts.panels_shape(*self.secrets.shape, bound), np.int16)
+        (rows, columns), bound = self.secrets.shape, self.parameters.secrets.bound
+        out = np.empty(shorts.panels_shape(rows, columns, bound), np.int16)
         shorts.cut(self.secrets, shorts.limb_bits(bound), out)
         return closed(out)
 
