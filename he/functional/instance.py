@@ -102,7 +102,7 @@ class Instance(ValueObject):
             TypeError: They are no integers.
             ValueError: Their shape or a value is wrong, or there are none.
         """
-        if self._last is not None and self._last() is y:
+        if y is not None and self._last is not None and self._last() is y:  # one that is gone is None
             return y
         rows = frozen(_rows(integers(y, "y"), self.length, "y"))
         if not kernels.lie_within(rows, self.key_limit):

@@ -111,7 +111,7 @@ def calls() -> dict[str, Callable[[], object]]:
         "transformed, encrypted": lambda: encrypt.encrypted(tables, small[:1], centred, x[0], third[:1]),
         "drop_last": lambda: functional.drop_last(tables, first, third[:, :1].copy()),
         "limbs": lambda: functional.limbs(received, 0, 0, 20, np.zeros((2, 3, N))),
-        "add_fractions": lambda: functional.add_fractions(tables, sums, 20, first[0], 0, 1, real),
+        "add_fractions": lambda: functional.add_fractions(tables, sums, 20, first[0], 0, 0, 1, real),
         "nearest": lambda: functional.nearest(real, 3, small, np.zeros(2)),
         **_calls_of_lattice_keys(primes[0]),
         **_calls_of_pads(),
@@ -129,8 +129,8 @@ def _calls_of_lattice_keys(prime: int) -> dict[str, Callable[[], object]]:
     panels = np.zeros(shorts.panels_shape(2, N, 1), np.int16)
     t, spectra = window_tables(prime), _zeros(*windows.spectra_shape(N, N))
     return {
-        "shorts, cut": lambda: shorts.cut(secrets, panels),
-        "shorts, combine": lambda: shorts.combine(_fixed(panels), y, 1, keys),
+        "shorts, cut": lambda: shorts.cut(secrets, 1, panels),
+        "shorts, combine": lambda: shorts.combine(_fixed(panels), 1, y, 1, keys),
         "windows, windows": lambda: windows.windows(t, _zeros(N), spectra),
         "windows, products": lambda: windows.products(t, _fixed(keys), _fixed(spectra), 0, _zeros(1, N)),
     }

@@ -244,9 +244,8 @@ class PadsFunctionalKey(ValueObject):
     @classmethod
     def of_checked(cls, instance: Instance, y: IntArray, scope: Scope, pads: NDArray[np.int32]) -> Self:
         """A key of parts that are as they must be and that nobody else writes to: none is looked at or copied again."""
-        pads.setflags(write=False)
-        key = object.__new__(cls)
-        vars(key).update(instance=instance, y=y, scope=scope, pads=pads)
+        key, read_only = object.__new__(cls), np.asarray(pads.data.toreadonly())
+        vars(key).update(instance=instance, y=y, scope=scope, pads=read_only)
         return key
 
     def to_bytes(self) -> bytes:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from itertools import accumulate, pairwise
 from typing import Protocol
 
@@ -57,17 +57,17 @@ class Products:
         self,
         authority: KeySource,
         instance: Instance,
-        ciphertexts: Sequence[Ciphertext],
+        ciphertexts: Iterable[Ciphertext],
         schemes: Schemes = scheme,
     ) -> None:
         self.instance = of_type(instance, Instance, "instance")
         self._authority, self._scheme = authority, schemes(self.instance.scheme)
-        if not ciphertexts:
+        kind = self._scheme.types.ciphertext
+        them = [own(ciphertext, kind, "ciphertexts", self.instance) for ciphertext in ciphertexts]
+        if not them:
             raise ValueError("`ciphertexts` must be one or more, got none")
-        for ciphertext in ciphertexts:
-            own(ciphertext, self._scheme.types.ciphertext, "ciphertexts", self.instance)
-        ends = list(accumulate((ciphertext.samples for ciphertext in ciphertexts), initial=0))
-        self._places = list(zip(ciphertexts, pairwise(ends), strict=True))
+        ends = list(accumulate((ciphertext.samples for ciphertext in them), initial=0))
+        self._places = list(zip(them, pairwise(ends), strict=True))
         self.samples, self.keys_issued = ends[-1], 0
 
     def products(self, y: ArrayLike, start: int, stop: int) -> IntArray:

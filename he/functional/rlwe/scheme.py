@@ -91,8 +91,8 @@ class RlweScheme:
         if len(vectors) * p.N > MOST_COEFFICIENTS:
             most = MOST_COEFFICIENTS // p.N
             raise ValueError(f"`y` must have at most {most} vectors, got {len(vectors)}; make several requests")
-        keys = np.empty((len(vectors), p.N), np.int64)
-        if shorts.combine(key.panels, vectors, p.key_limit, keys) > p.key_bound:
+        keys, bits = np.empty((len(vectors), p.N), np.int64), shorts.limb_bits(p.secrets.bound)
+        if shorts.combine(key.panels, bits, vectors, p.key_limit, keys) > p.key_bound:
             raise FunctionalError(f"a key has coefficients beyond {p.key_bound}; draw the master key again")
         return RlweFunctionalKey(key.instance, vectors, keys)
 
@@ -190,8 +190,7 @@ def decrypted(source: RlweCiphertext, number: int, key: RlweFunctionalKey, start
     products, farthest = np.empty((last - first, len(key.y)), np.int64), 0.0
     y = key.y.astype(np.float64)
     for columns in _slices(first, last, _COLUMNS):
-        part = masks[..., columns.start - first : columns.stop - first]
-        fractions = _fractions(rows, columns, y, part, key)
+        fractions = _fractions(rows, columns, y, masks, first, key)
         rounded, distances = np.empty(fractions.shape, np.int64), np.empty(len(key.y))
         kernels.nearest(fractions, p.results, rounded, distances)
         products[columns.start - first : columns.stop - first] = rounded.T
@@ -204,12 +203,17 @@ def decrypted(source: RlweCiphertext, number: int, key: RlweFunctionalKey, start
     return products[start - first : stop - first]
 
 
-def _fractions(rows: Array, columns: slice, y: FloatArray, masks: Array, key: RlweFunctionalKey) -> FloatArray:
-    """Decryptions before they are rounded, as fractions of the modulus: float64 [keys, coefficients]."""
+def _fractions(
+    rows: Array, columns: slice, y: FloatArray, masks: Array, first: int, key: RlweFunctionalKey
+) -> FloatArray:
+    """Decryptions before they are rounded, as fractions of the modulus: float64 [keys, coefficients].
+
+    Masks are there from the ``first`` coefficient on.
+    """
     p, out = key.parameters, np.zeros((len(y), columns.stop - columns.start))
-    tables, modulus = chain(p.N, p.kept_primes).tables, math.prod(p.kept_primes)
+    tables, modulus, bits = chain(p.N, p.kept_primes).tables, math.prod(p.kept_primes), limb_bits(key.instance)
     for j, prime in enumerate(p.kept_primes):
         sums = exact_products(y, cut(rows, j, columns, key.instance, prime))
         factor = pow(modulus // prime, -1, prime)
-        kernels.add_fractions(tables, sums, limb_bits(key.instance), masks[j], j, factor, out)
+        kernels.add_fractions(tables, sums, bits, masks[j], columns.start - first, j, factor, out)
     return out

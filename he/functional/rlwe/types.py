@@ -63,11 +63,11 @@ class RlweMasterKey(_OfInstance, Unstorable, instead="store its bytes, under loc
 
     Attributes:
         instance: The instance.
-        secrets: int32 [l, N], small coefficients, read-only.
+        secrets: int32 [l, N], within the bound of their law, read-only.
 
     Raises:
         TypeError: A part is of another type.
-        ValueError: The instance is none of this scheme, or a part has another shape or type of elements.
+        ValueError: The instance is none of this scheme, or a part has another shape, type or range of elements.
     """
 
     instance: Instance
@@ -76,13 +76,14 @@ class RlweMasterKey(_OfInstance, Unstorable, instead="store its bytes, under loc
     def __post_init__(self) -> None:
         super().__post_init__()
         _close(self.secrets, "secrets", np.int32, self.instance.length, self.parameters.N)
+        _require_within(self.secrets, self.parameters.secrets.bound, "secrets")
 
     @cached_property
     def panels(self) -> Array:
         """The secrets as `he.kernels.passes.shorts.combine` takes them: int16, of `panels_shape`, read-only."""
-        rows, columns = self.secrets.shape
-        out = np.empty(shorts.panels_shape(rows, columns, self.parameters.secrets.bound), np.int16)
-        shorts.cut(self.secrets, out)
+        (rows, columns), bound = self.secrets.shape, self.parameters.secrets.bound
+        out = np.empty(shorts.panels_shape(rows, columns, bound), np.int16)
+        shorts.cut(self.secrets, shorts.limb_bits(bound), out)
         return closed(out)
 
     def to_bytes(self) -> bytes:
@@ -242,7 +243,7 @@ class RlweFunctionalKey(_OfInstance, Unstorable, instead="store its bytes"):
 
     Raises:
         TypeError: A part is of another type.
-        ValueError: The instance is none of this scheme, or a part has another shape or type of elements.
+        ValueError: The instance is none of this scheme, or a part has another shape, type or range of elements.
     """
 
     instance: Instance
@@ -253,6 +254,7 @@ class RlweFunctionalKey(_OfInstance, Unstorable, instead="store its bytes"):
         super().__post_init__()
         object.__setattr__(self, "y", self.instance.require_keys(self.y))
         _close(self.keys, "keys", np.int64, len(self.y), self.parameters.N)
+        _require_within(self.keys, self.parameters.key_bound, "keys")
 
     def to_bytes(self) -> bytes:
         """It as a message."""
@@ -315,6 +317,12 @@ def _close(array: Array, name: str, kind: DTypeLike, *shape: int) -> None:
             f"`{name}` must be {np.dtype(kind)} {list(shape)} in C order, got {array.dtype} {list(array.shape)}"
         )
     closed(array)
+
+
+def _require_within(integers: Array, bound: int, name: str) -> None:
+    """Check magnitudes: limbs, lifts and messages have no room for larger ones, and would hold others instead."""
+    if max(int(integers.max()), -int(integers.min())) > bound:
+        raise ValueError(f"`{name}` must lie within +-{bound}, got larger ones; take those that the scheme has made")
 
 
 def _shapes(p: RlweParameters, samples: int) -> list[tuple[tuple[int, int, int], tuple[int, int, int]]]:

@@ -207,14 +207,17 @@ def limbs(x: Array, j: int, start: int, bits: int, out: Array) -> None:
 
 
 @compiled
-def add_fractions(tables: Tables, sums: Array, bits: int, masks: Array, j: int, factor: int, out: Array) -> None:
+def add_fractions(
+    tables: Tables, sums: Array, bits: int, masks: Array, start: int, j: int, factor: int, out: Array
+) -> None:
     """Add the share of one prime to decryptions, as fractions of the modulus.
 
     Args:
         tables: The chain's.
         sums: Inner products of limbs, integers below 2^53 in magnitude: float64 [limbs, keys, m].
         bits: The bits of a limb.
-        masks: What is taken off, uint64 [keys, m].
+        masks: What is taken off, uint64 [keys, coefficients].
+        start: The first coefficient of ``masks`` that is.
         j: The index of the prime p.
         factor: The inverse of q / p modulo p.
         out: float64 [keys, m], added to; every share is in [0, 1).
@@ -232,7 +235,7 @@ def add_fractions(tables: Tables, sums: Array, bits: int, masks: Array, j: int, 
                 part = min(part, part + p)
                 total = times(total, radix, p, inverse_p) + min(part, part - p)
                 total = min(total, total - p)
-            total += p - masks[i, k]
+            total += p - masks[i, start + k]
             total = min(total, total - p)
             out[i, k] += np.float64(times(total, np.uint64(factor), p, inverse_p)) * inverse_p
 

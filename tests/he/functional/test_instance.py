@@ -56,6 +56,9 @@ def test_vectors_of_keys_are_looked_at_once_and_stay_as_they_are() -> None:
         found[0, 0] = 128
     with pytest.raises(ValueError, match=r"`y` must lie in \[-126, 126\], got -127"):
         Instance("pads", 2, IntDomain(0, 15), 126).require_keys(found)
+    del found
+    with pytest.raises(TypeError, match="`y` must hold integers"):
+        instance.require_keys(None)
     for extreme in (2**63 - 1, -(2**63)):
         with pytest.raises(ValueError, match="`y` must lie in"):
             instance.require_keys(np.array([[0, extreme]]))

@@ -122,13 +122,14 @@ def functional_encryption(rng: np.random.Generator, primes: tuple[int, ...]) -> 
     cut, fractions = np.empty((3, 2, N)), np.zeros((3, N))
     functional.limbs(kept, 0, 0, 20, cut)
     masks, rounded = rng.integers(0, primes[0], (3, N), np.uint64), np.empty((3, N), np.int64)
-    functional.add_fractions(tables, small.astype(np.float64) @ cut, 20, masks, 0, 5, fractions)
+    functional.add_fractions(tables, small.astype(np.float64) @ cut, 20, masks, 0, 0, 5, fractions)
     functional.nearest(fractions, 129, rounded, np.empty(3))
     functional.forward_all(tables, whole)
     functional.multiply_add(tables, whole, spectra[0], products)
     panels, keys = np.empty(shorts.panels_shape(2, N, 2**31 - 1), np.int16), np.empty((3, N), np.int64)
-    shorts.cut(rng.integers(-(2**31), 2**31, (2, N)).astype(np.int32), panels)
-    shorts.combine(panels, small, 255, keys)
+    bits = shorts.limb_bits(2**31 - 1)
+    shorts.cut(rng.integers(-(2**31), 2**31, (2, N)).astype(np.int32), bits, panels)
+    shorts.combine(panels, bits, small, 255, keys)
     found = [samples, closest, hidden, spectra, products, kept, rounded, whole, panels, keys]
     for prime in primes:
         tables_of_windows = window_tables(prime)

@@ -48,7 +48,8 @@ with event.install_recorder("numba:compile") as compilations:
         made = SCHEME.setup(Instance("rlwe", 1, IntDomain(0, 1 if limit == 1 else 15), limit))
         for read in (False, True):
             master, public = (type(key).from_bytes(key.to_bytes()) if read else key for key in made)
-            ciphertext, key = SCHEME.encrypt(public, np.ones((3, 1), np.int64)), SCHEME.derive_key(master, [[1]])
+            samples = np.ones((1025, 1), np.int64)  # more than are decrypted at once
+            ciphertext, key = SCHEME.encrypt(public, samples), SCHEME.derive_key(master, [[1]])
             if read:
                 ciphertext, key = (type(part).from_bytes(part.to_bytes()) for part in (ciphertext, key))
             SCHEME.decrypt(ciphertext, key)

@@ -126,8 +126,8 @@ def test_decryption_is_that_of_the_reference(primes, seed, start, results, bits)
         kernels.limbs(rows, j, start, bits, cut)
         assert cut.max() < 2**bits
         assert (sum(limb.astype(object) * 2 ** (bits * i) for i, limb in enumerate(cut)) == rows[:, j, part]).all()
-        taken = masks[:, j, part].copy()
-        kernels.add_fractions(tables, y @ cut, bits, taken, j, pow(q // p, -1, p), fractions)
+        taken = masks[:, j].copy()
+        kernels.add_fractions(tables, y @ cut, bits, taken, start, j, pow(q // p, -1, p), fractions)
     found, farthest = np.empty((3, columns), np.int64), np.empty(3)
     kernels.nearest(fractions, results, found, farthest)
     for i in range(3):

@@ -9,14 +9,14 @@ from he.kernels import reference
 from he.kernels.passes import shorts
 from intnn.values.arrays import frozen
 
-BOUNDS = [1, 2**15 - 1, 2**15, 2**30 - 1, 2**30, 2**31 - 1]
+BOUNDS = [1, 2**15 - 1, 2**15, 2**20 - 1, 2**30 - 1, 2**30, 2**31 - 1]
 
 
 def combined(x: np.ndarray, y: np.ndarray, bound: int, limit: int) -> tuple[np.ndarray, int]:
-    panels = np.empty(shorts.panels_shape(*x.shape, bound), np.int16)
-    shorts.cut(frozen(x), panels)
+    panels, bits = np.empty(shorts.panels_shape(*x.shape, bound), np.int16), shorts.limb_bits(bound)
+    shorts.cut(frozen(x), bits, panels)
     out = np.empty((len(y), x.shape[1]), np.int64)
-    return out, shorts.combine(frozen(panels), frozen(y), limit, out)
+    return out, shorts.combine(frozen(panels), bits, frozen(y), limit, out)
 
 
 def ends(rng: np.random.Generator, limit: int, *shape: int) -> np.ndarray:
@@ -42,7 +42,10 @@ def test_combinations_are_those_of_integers(bound: int, limit: int, rows: int, v
     assert largest == max(max(map(abs, row)) for row in expected)
 
 
-@pytest.mark.parametrize(("bound", "limit", "rows"), [(2**15 - 1, 127, 1000), (2**31 - 1, 32767, 7), (1, 1, 70000)])
+@pytest.mark.parametrize(
+    ("bound", "limit", "rows"),
+    [(2**15 - 1, 127, 1000), (2**31 - 1, 32767, 7), (1, 1, 70000), (2**30 - 1, 32767, 9), (2**20 - 1, 32767, 200)],
+)
 def test_the_largest_sums_of_long_vectors_are_exact(bound: int, limit: int, rows: int) -> None:
     """Sums of 32 bits end in time."""
     x, y = np.full((rows, 64), bound, np.int32), np.full((5, rows), limit)

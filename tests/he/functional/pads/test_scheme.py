@@ -77,6 +77,15 @@ def test_blocks_do_not_change_what_comes_out(monkeypatch: pytest.MonkeyPatch, bl
         assert one.decrypt(cipher, other, slice(5, 19)).tolist() == products(x, y)[5:19]
 
 
+def test_a_key_stays_as_it_was_made() -> None:
+    one = made("pads")
+    x, y = vectors(np.random.default_rng(0), one)
+    for key in (made_key := one.key(y, one.encrypt(x)), type(made_key).from_bytes(made_key.to_bytes())):
+        for part in (key.y, key.pads):
+            with pytest.raises(ValueError, match="cannot set WRITEABLE"):
+                part.setflags(write=True)
+
+
 @given(st.integers(0, 6), st.integers(1, 7), st.integers(0, 6), st.integers(1, 7))
 def test_keys_hold_for_their_scope_alone(start: int, stop: int, first: int, last: int) -> None:
     start, stop = sorted((start, stop)) if start != stop else (start - 1, stop)

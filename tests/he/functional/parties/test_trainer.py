@@ -92,6 +92,14 @@ def test_samples_that_are_not_there_are_refused(authority):
     assert them.keys_issued == 0
 
 
+def test_ciphertexts_may_come_one_by_one(authority):
+    public = authority.open(it := instance(), 1, it.id)
+    blocks = Owner("Ada", public).encrypt([[1, 2, 3, 4]] * 3, 2)
+    them = Products(authority, it, (block.ciphertext for block in blocks))
+    assert them.samples == 3
+    assert them.products([[1, 0, 0, 1]], 1, 3).tolist() == [[5], [5]]
+
+
 def test_ciphertexts_of_another_instance_or_none_are_refused(authority):
     public, other = (scheme("pads").setup(instance())[1] for _ in range(2))
     block = next(Owner("Ada", other).encrypt([[0, 0, 0, 0]]))

@@ -85,6 +85,20 @@ def test_what_is_out_of_its_range_is_refused(one: Made) -> None:
                 type(thing).from_bytes(message)
 
 
+def test_integers_beyond_their_bounds_are_refused(one: Made) -> None:
+    """Kernels and messages would hold others in their place: 2^31 - 1 as -1, in limbs of secrets up to 2^16."""
+    p, instance, y = one.public.parameters, one.instance, np.array([[127, 0, 0]])
+    for bound, kind, make in (
+        (p.secrets.bound, np.int32, lambda secrets: RlweMasterKey(instance, secrets)),
+        (p.key_bound, np.int64, lambda keys: RlweFunctionalKey(instance, y, keys)),
+    ):
+        for beyond in (bound + 1, -bound - 1, np.iinfo(kind).max, np.iinfo(kind).min):
+            integers = np.zeros((3 if kind is np.int32 else 1, p.N), kind)
+            integers[0, -1] = beyond
+            with pytest.raises(ValueError, match=rf"must lie within \+-{bound}, got larger ones"):
+                make(integers)
+
+
 def test_an_instance_without_parameters_is_refused(one: Made, monkeypatch: pytest.MonkeyPatch) -> None:
     data = one.public.to_bytes()
     monkeypatch.setattr(module, "RING_DEGREES", (1024,))
