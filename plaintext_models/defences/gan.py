@@ -14,9 +14,9 @@ from torch import Tensor, nn
 from plaintext_models.attacks.core.numbers import number
 from plaintext_models.attacks.core.target import Target
 from plaintext_models.data.datasets import Dataset
+from plaintext_models.defences.adversaries import image_generator
 from plaintext_models.defences.defence import Defended
 from plaintext_models.training.adversarial import mixed
-from plaintext_models.training.adversaries import image_generator
 from plaintext_models.training.loop import Batch, cross_entropy
 from plaintext_models.zoo.make import Report, make
 from plaintext_models.zoo.recipe import Recipe

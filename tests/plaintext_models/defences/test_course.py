@@ -10,11 +10,11 @@ from torch.nn import functional
 
 from plaintext_models.data.subsets import first
 from plaintext_models.defences.additive import Additive
+from plaintext_models.defences.adversaries import image_generator
 from plaintext_models.defences.components import by_elements, by_images, components
 from plaintext_models.defences.downsampling import Downsampling
 from plaintext_models.defences.multi_task import MultiTask
 from plaintext_models.nets.autoencoder import ConvolutionalAutoencoder, TiedAutoencoder
-from plaintext_models.training.adversaries import image_generator
 from plaintext_models.training.loop import Batch
 from plaintext_models.zoo.registry import RECIPES
 
