@@ -13,7 +13,7 @@ from types import MappingProxyType
 from bench.papers.attacked import ADAPTIVE, COLUMNS, Attacked
 from bench.papers.columns import Column, Drawing, curve
 from bench.papers.experiment import Experiment, Order, Printed, Scale, Setting, Subject
-from bench.papers.reactive import BANDS, Crossed, Geometry, Growing, Judged, Magnitudes, Model, Rebuilt
+from bench.papers.reactive import BANDS, SHOWN, Crossed, Geometry, Growing, Judged, Magnitudes, Model, Rebuilt
 from plaintext_models.defences.components import SHARE
 from plaintext_models.zoo.recipe import Recipe
 from plaintext_models.zoo.registry import RECIPES
@@ -199,7 +199,7 @@ EXPERIMENTS: Mapping[str, Experiment] = MappingProxyType(
         "C16": Experiment(
             _settings(lambda every: {"network": Magnitudes(every[CONTROL], MAGNITUDES)}),
             tuple(one for line in ("original", "universal", "adaptive") for one in curve(_NOISE, line, MAGNITUDES)),
-            pictures={"transformations": "images"},
+            pictures=dict.fromkeys(SHOWN, "images"),
             full=Scale(5, 2000),
             smaller=SMALLER,
         ),

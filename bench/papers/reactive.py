@@ -44,6 +44,7 @@ UNIVERSAL = {"digits": 0.2, "mnist": 0.3, "cifar10": 8 / 255}
 TESTS = 2000  # images that are judged where nothing is searched for; the report's
 SEEN = 500  # images that a universal perturbation is made on
 STEPS = 100  # of the targeted attack; the report's
+SHOWN = ("transformations", "after the universal perturbation")
 BANDS = 8  # of components, by rank
 
 Figures = dict[str, Share | float]
@@ -283,9 +284,13 @@ class Magnitudes(OfModel):
             )
         ]
         with torch.no_grad():
-            rows = [front(each).clamp(0, 1) for each in (images[:1], moved(images[:1])) for front in fronts]
-        shown = torch.cat(rows)
-        return Measured(figures, {"transformations": (shown[:, 0] if shown.shape[1] == 1 else shown).numpy()})
+            rows = {
+                name: torch.cat([front(each).clamp(0, 1) for front in fronts])
+                for name, each in ((SHOWN[0], images[:1]), (SHOWN[1], moved(images[:1])))
+            }
+        return Measured(
+            figures, {name: (row[:, 0] if row.shape[1] == 1 else row).numpy() for name, row in rows.items()}
+        )
 
 
 @dataclass(frozen=True)

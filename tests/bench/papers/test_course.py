@@ -45,9 +45,10 @@ def test_curves_are_those_that_are_declared(run):
     few = Magnitudes(CONTROL, course.MAGNITUDES[:2]).measure(run)
     assert set(few.figures) == {f"{line} {one}" for line in ("original", "universal", "adaptive") for one in (0, 1)}
     assert set(few.figures) <= names("C16")
-    shown = few.arrays["transformations"]
-    assert shown.shape == (14, 8, 8)
-    assert 0 <= shown.min() <= shown.max() <= 1
+    assert set(few.arrays) == set(course.EXPERIMENTS["C16"].pictures)
+    for shown in few.arrays.values():
+        assert shown.shape == (7, 8, 8)
+        assert 0 <= shown.min() <= shown.max() <= 1
     assert set(Growing(CONTROL, (0.5,)).measure(run).figures) <= names("C6")
 
 
