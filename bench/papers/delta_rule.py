@@ -12,8 +12,19 @@ from types import MappingProxyType
 from typing import Any
 
 from bench.papers.columns import Column, Drawing, curve
-from bench.papers.drawn import DISTURBED, VALIDATION, VARIANCE, DrawnWeights
-from bench.papers.draws import RADII, VOTES, Accuracy, Attacks, Claims, History, Pictures, Stable, Theorem, Voted
+from bench.papers.drawn_subjects import (
+    RADII,
+    VOTES,
+    Accuracy,
+    Attacks,
+    Claims,
+    History,
+    Pictures,
+    Stable,
+    Theorem,
+    Voted,
+)
+from bench.papers.drawn_training import DISTURBED, VALIDATION, VARIANCE, DrawnWeights
 from bench.papers.experiment import Experiment, Order, Printed, Scale, Setting
 from plaintext_models.zoo.recipe import Recipe
 from plaintext_models.zoo.registry import RECIPES
@@ -63,7 +74,9 @@ def _table_1(quick: bool) -> tuple[Setting, ...]:
 
     def line(name: str, training: DrawnWeights, value: float | None = None, votes: int = 1) -> Setting:
         tests = few if votes > 1 and training.recipe.network == "lstm" else 10_000
-        return Setting(name, Accuracy(training, votes, tests), {} if value is None else _printed(accuracy=value))
+        comparable = training.recipe.dataset != "digits"
+        figures = {"accuracy": value} if value is not None and comparable else {}
+        return Setting(name, Accuracy(training, votes, tests), _printed(**figures))
 
     return (
         line("MLP", mlp(quick), 0.9828),

@@ -117,7 +117,7 @@ def dropouts(quick: bool) -> dict[str, Network]:
 
 def penalties(quick: bool) -> dict[str, Network]:
     """M18: by norm and size of the penalty, and none."""
-    sizes = (1e-5, 1e-2, 1e-1) if quick else (1e-5, 1e-4, 1e-3, 1e-2, 1e-1)
+    sizes = (1e-5, 1e-4, 1e-3, 1e-2, 1e-1)
     norms: tuple[Literal[1, 2], ...] = (1, 2)
     return {"none": chapter_3(quick, 1)} | {
         f"L{norm}, {size:g}": chapter_3(quick, 1, norm=norm, penalty=size) for norm in norms for size in sizes

@@ -265,6 +265,7 @@ EXPERIMENTS: Mapping[str, Experiment] = MappingProxyType(
             (
                 Order("L2, 0.1", "L2, 1e-05", FGSM.format(0.2)),
                 Order("L1, 0.01", "none", FGSM.format(0.1)),
+                Order("L1, 0.001", "none", FGSM.format(0.1)),
                 Order("none", "L1, 0.1", CLEAN),
             ),
             hours=9.0,

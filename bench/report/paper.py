@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from typing import TYPE_CHECKING
 
 from rich.console import Console
@@ -190,15 +190,22 @@ def columns(rows: Sequence[PaperRow]) -> tuple[Column, ...]:
     return tuple(dict.fromkeys(figure.column for row in rows for figure in row.figures))
 
 
-def tabled(rows: Sequence[PaperRow]) -> tuple[Column, ...]:
-    """The columns that tables have: not the bins of histograms, nor those of a picture that has many."""
-    every = columns(rows)
-    parts = Counter(column.drawing for column in every)
+def tabled(rows: Sequence[PaperRow]) -> tuple[tuple[Column, ...], ...]:
+    """The columns that tables have, a table for each picture and for what follows one another without one.
+
+    The bins of histograms and pictures of many columns are only drawn.
+    """
     return tuple(
-        column
-        for column in every
-        if column.drawing is None or (column.drawing.form != "histogram" and parts[column.drawing] <= TABLED)
+        part
+        for drawing, group in groupby(columns(rows), key=lambda column: column.drawing)
+        if (part := tuple(group)) and (drawing is None or (drawing.form != "histogram" and len(part) <= TABLED))
     )
+
+
+def cells(row: PaperRow, across: Sequence[Column]) -> list[Figure | None]:
+    """A setting's figures in some columns, None where it has none."""
+    found = {figure.column: figure for figure in row.figures}
+    return [found.get(column) for column in across]
 
 
 def show(console: Console, rows: Sequence[PaperRow]) -> None:
@@ -211,11 +218,12 @@ def show(console: Console, rows: Sequence[PaperRow]) -> None:
             soft_wrap=True,
         )
         printed = tabled(own)
-        for start in range(0, len(printed), ACROSS):
-            console.print(_table(own, printed[start : start + ACROSS]), highlight=False)
+        for part in printed:
+            for start in range(0, len(part), ACROSS):
+                console.print(_table(own, part[start : start + ACROSS]), highlight=False)
         for sentence in orderings(own):
             console.print(sentence, highlight=False, soft_wrap=True)
-        if len(printed) < len(columns(own)):
+        if sum(map(len, printed)) < len(columns(own)):
             console.print("more is drawn by `--report`", highlight=False)
 
 
@@ -226,8 +234,9 @@ def _table(rows: Sequence[PaperRow], across: Sequence[Column]) -> Table:
         unit = "" if column.unit in ("", SHARE) else f", {column.unit}"
         table.add_column(f"{column.name}{unit}", justify="right", max_width=14)
     for row in rows:
-        cells = {figure.column: figure for figure in row.figures}
-        found = [cells.get(column) for column in across]
+        found = cells(row, across)
+        if not any(found):
+            continue
         table.add_row(row.setting, *("-" if one is None else str(one) for one in found))
         if any(one is not None and one.published is not None for one in found):
             table.add_row("  published", *map(published_text, found))

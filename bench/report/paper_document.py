@@ -7,8 +7,8 @@ import html
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from bench.papers.columns import SHARE
-from bench.report.paper import PaperRow, difference_text, heading, orderings, published_text, tabled
+from bench.papers.columns import SHARE, Column
+from bench.report.paper import PaperRow, cells, difference_text, heading, orderings, published_text, tabled
 from bench.report.paper_drawings import Picture, pictures
 from bench.tables.documents import PUBLISHED
 
@@ -86,8 +86,8 @@ def _blocks(rows: Sequence[PaperRow]) -> Iterator[Block]:
         yield Title(f"{identifier}: {about.title}")
         yield f"{about.section}: {about.claim}."
         yield f"{heading(own)}."
-        if tabled(own):
-            yield _table(own)
+        for across in tabled(own):
+            yield _table(own, across)
         if verdicts := tuple(orderings(own)):
             yield List(verdicts)
         yield from pictures(own)
@@ -95,13 +95,13 @@ def _blocks(rows: Sequence[PaperRow]) -> Iterator[Block]:
     yield List(tuple(_not_run(found)))
 
 
-def _table(rows: Sequence[PaperRow]) -> Table:
-    """What is not only drawn; beside a setting's figures, in lines of their own, what is published."""
-    across = tabled(rows)
+def _table(rows: Sequence[PaperRow], across: Sequence[Column]) -> Table:
+    """The settings that have figures in some columns, and in lines of their own what is published."""
     lines = [("", *(f"{one.name}{'' if one.unit in ('', SHARE) else f', {one.unit}'}" for one in across))]
     for row in rows:
-        cells = {figure.column: figure for figure in row.figures}
-        own = [cells.get(column) for column in across]
+        own = cells(row, across)
+        if not any(own):
+            continue
         lines.append((row.setting, *("-" if one is None else str(one) for one in own)))
         if any(one is not None and one.published is not None for one in own):
             lines.append(("published", *map(published_text, own)))

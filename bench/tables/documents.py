@@ -40,6 +40,8 @@ NETWORKS: Mapping[str, Origin] = MappingProxyType(
         "mnist-softmax": Origin(("A2", "A11"), "Goodfellow et al., arXiv:1412.6572", "A"),
         "mnist-maxout": Origin(("A7",), "Goodfellow et al., arXiv:1302.4389", "A"),
         "mnist-dbm": Origin(("A13",), "Goodfellow et al., NIPS 2013", "A"),
+        "mnist-shallow-cnn": Origin(("T46",), "", "T 5"),
+        "mnist-deep-cnn": Origin(("T46",), "", "T 5"),
         "mnist-rbf": Origin(("A10",), "Goodfellow et al., arXiv:1412.6572", "A"),
     }
 )

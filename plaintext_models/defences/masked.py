@@ -17,7 +17,7 @@ from plaintext_models.defences.defence import Defended
 from plaintext_models.stochastic.annealing import annealed
 from plaintext_models.stochastic.draws import drawing, twin
 from plaintext_models.stochastic.modes import through_probabilities
-from plaintext_models.stochastic.reinforce import reinforced
+from plaintext_models.stochastic.reinforce import reinforced, units
 from plaintext_models.training.loop import Batch, LossHook
 from plaintext_models.zoo.make import Report, make
 from plaintext_models.zoo.recipe import Recipe
@@ -96,8 +96,10 @@ def defended(module: nn.Module, generator: torch.Generator, *, surrogates: bool 
     Args:
         module: The network.
         generator: Draws.
-        surrogates: Whether its thresholds have other gradients than those of the probabilities behind them.
+        surrogates: Whether its thresholds have other gradients than those of the probabilities behind them. Where they
+            have none, because they learn from losses, these are the target's own.
     """
-    target = drawing(module, generator)
-    others = (through_probabilities(module),) if surrogates else ()
-    return Defended(target, randomness_off=twin(module), surrogates=others)
+    target, soft = drawing(module, generator), through_probabilities(module)
+    if units(module):
+        return Defended(soft, randomness_off=twin(module))
+    return Defended(target, randomness_off=twin(module), surrogates=(soft,) if surrogates else ())

@@ -13,8 +13,6 @@ from plaintext_models.attacks.core.target import Target
 from plaintext_models.data.datasets import Dataset
 from plaintext_models.defences.defence import Defended
 from plaintext_models.defences.masked import Masked, defended
-from plaintext_models.stochastic.draws import draw_from, twin
-from plaintext_models.stochastic.modes import through_probabilities
 from plaintext_models.zoo.recipe import Recipe
 
 
@@ -23,7 +21,4 @@ def defend(recipe: Recipe, dataset: Dataset, generator: torch.Generator, form: s
     module = Masked({"units": form}).train(recipe, dataset)
     if form == "deterministic":
         return Defended(Target(module))
-    if form == "reinforce":
-        draw_from(module, generator)
-        return Defended(through_probabilities(module), randomness_off=twin(module))
     return defended(module, generator, surrogates=form != "soft")

@@ -204,6 +204,22 @@ RECIPES: Mapping[str, Recipe] = MappingProxyType(
             learning_rate=1e-2,
             batch_size=100,
         ),
+        "mnist-shallow-cnn": Recipe(
+            "The network of Keras's example, whose plasticity is compared with that of a deeper one.",
+            "mnist",
+            "stacked_cnn",
+            {"channels": (32, 64), "dropout": (0.25, 0.5)},
+            epochs=12,
+            learning_rate=1e-3,
+        ),
+        "mnist-deep-cnn": Recipe(
+            "The same with one more convolution.",
+            "mnist",
+            "stacked_cnn",
+            {"channels": (32, 64, 64), "dropout": (0.25, 0.5)},
+            epochs=12,
+            learning_rate=1e-3,
+        ),
         "mnist-rbf": Recipe(
             "A shallow network that is sure of nothing far from what it knows.",
             "mnist",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -240,6 +240,14 @@ class PadsFunctionalKey(ValueObject):
         y, scope = self.instance.require_keys(self.y), require_scope(self.scope, self.instance)
         pads = _words(self.pads, _SIGNED_WORD, (scope.stop - scope.start, len(y)), "pads")
         vars(self).update(y=y, scope=scope, pads=pads)
+
+    @classmethod
+    def of_checked(cls, instance: Instance, y: IntArray, scope: Scope, pads: NDArray[np.int32]) -> Self:
+        """A key of parts that are as they must be and that nobody else writes to: none is looked at or copied again."""
+        pads.setflags(write=False)
+        key = object.__new__(cls)
+        vars(key).update(instance=instance, y=y, scope=scope, pads=pads)
+        return key
 
     def to_bytes(self) -> bytes:
         """It as a message."""

@@ -122,7 +122,7 @@ class Pads:
         for start, stop in _blocks(scope.start, samples, instance.length):
             words = _authority_pads(seed, start, stop - start, instance.length)
             kernels.wrapped_products(words, vectors, products[start - scope.start : stop - scope.start])
-        return PadsFunctionalKey(instance, vectors, scope, products)
+        return PadsFunctionalKey.of_checked(instance, vectors, scope, products)
 
     def decrypt(self, ciphertext: Ciphertext, key: FunctionalKey, samples: slice | None = None) -> IntArray:
         """The inner products of some samples (all by default) with the key's vectors, int64 [samples, keys].

@@ -21,8 +21,8 @@ from plaintext_models.determinism import generator
 
 LEAD = 7  # steps from a random point to where a run starts
 PULL = 0.8  # weight of the class that a start is pulled to; of the others -1 to 1, of the label -0.5 to 0.1
-PATIENCE = 2.0  # largest gains of a run that an image may be away from the boundary, and not be hopeless
-SURE = 2  # runs before any image is given up
+PATIENCE = 8.0  # largest gains of a run that an image may be away from the boundary, and not be hopeless
+SURE = 4  # runs before any image is given up
 
 
 @entrance
@@ -44,8 +44,8 @@ def adaptive(
     the same label have ended as. Steps shrink as half a cosine.
 
     After every run the largest gain of any image, in units of the margin, says what another may still bring: what is
-    farther than twice that from its boundary is hopeless, and dropped. So forwards go to the few images that are near,
-    where the paper sorts them and drops a fixed part.
+    farther than eight times that from its boundary is hopeless, and dropped. So forwards go to the few images that are
+    near, where the paper sorts them and drops a fixed part.
 
     Args:
         target: The model, differentiable.

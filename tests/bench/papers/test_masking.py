@@ -36,6 +36,7 @@ from plaintext_models.stochastic.toy import fit
 GATES = Network(True, {"masks": "gates", "sides": (3, 3), "gates": {"hidden": 16}}, 4, 1e-2, data="digits")
 PLAIN = replace(GATES, options={"units": "relu", "sides": (3, 3)})
 TOLD = replace(GATES, options={"units": "reinforce", "sides": (3, 3)}, epochs=2)
+TOLD_DENSE = replace(TOLD, options={"units": "reinforce", "channels": (), "sides": (), "strides": ()})
 LITTLE = Effort(3, 2, 1, 2, 1, 20, 2, 3)
 
 
@@ -52,6 +53,7 @@ def run(tmp_path_factory):
     [
         (Swept(GATES), SWEPT),
         (Swept(PLAIN, "deterministic"), SWEPT),
+        (Swept(TOLD_DENSE), SWEPT),
         (Confident(TOLD), CONFIDENT),
         (Stepped(PLAIN, "deterministic"), STEPPED),
         (Transferred(PLAIN, "deterministic", {"SGBN": Seen(GATES)}), transfer({"SGBN": Seen(GATES)})),

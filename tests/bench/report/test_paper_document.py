@@ -79,8 +79,9 @@ def test_a_report_is_whole(rows):
     assert page.count('src="data:image/') == len(shown) == page.count("src=")  # nothing is fetched from elsewhere
     assert "one &lt;b&gt;" in page
     assert "from A\\|B" in text
-    lines = [line for line in text.splitlines() if line.startswith("|")]
-    assert len({len(re.findall(r"(?<!\\)\|", line)) for line in lines}) == 1
+    for table in re.findall(r"(?:^\|.*\n)+", text, flags=re.MULTILINE):
+        assert len({len(re.findall(r"(?<!\\)\|", line)) for line in table.splitlines()}) == 1
+    assert text.count("| two |") == 2  # of three tables, a line where something was measured
     assert "before from" not in text  # bins are only drawn
     assert "epoch 3" not in text  # so are long lines
     assert "FGSM 0.3" in text

@@ -121,15 +121,13 @@ def test_one_output_is_a_regression(form):
     assert np.abs(answers - graph.logits(samples)).mean() < 0.5 * graph.logits(samples).std()
 
 
-@pytest.mark.parametrize(("layers", "degree"), [(1, 3), (2, 2)])
-def test_cubics_where_one_activation_is_on_the_way(layers, degree):
+@pytest.mark.parametrize(("options", "degree"), [({}, 2), ({"degree": 3}, 3)])
+def test_activations_become_squares_unless_told_otherwise(options, degree):
     rng = np.random.default_rng(0)
-    hidden = (Dense(rng.normal(size=(6, 6)) / 2, rng.normal(size=6)), Activation("relu")) * layers
-    network = adapt(
-        Graph((6,), (*hidden, Dense(rng.normal(size=(3, 6)), np.zeros(3)))), rng.normal(size=(200, 6)), **QUICK
-    ).network
+    layers = Dense(rng.normal(size=(6, 6)) / 2, rng.normal(size=6)), Activation("relu"), Dense(np.eye(6), np.zeros(6))
+    network = adapt(Graph((6,), layers), rng.normal(size=(200, 6)), **QUICK, **options).network
     degrees = [len(node.coefficients or (0, 0, 1)) - 1 for node in network.nodes if isinstance(node, Activation)]
-    assert degrees == [degree] * layers
+    assert degrees == [degree]
 
 
 def test_a_start_of_ones_own(digits, module):

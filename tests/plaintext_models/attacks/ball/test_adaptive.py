@@ -11,24 +11,25 @@ from plaintext_models.attacks.core.target import Target
 
 
 @pytest.mark.parametrize(("norm", "radius"), [("linf", 0.08), ("l2", 0.6), ("l1", 2.0)])
-def test_it_finds_what_nine_targets_find_for_a_fourth(net, held_out, norm, radius):
-    images, labels = held_out
+def test_it_finds_what_nine_targets_find_for_a_third(net, held_out, norm, radius):
+    images, labels = held_out[0][:25], held_out[1][:25]
     target, goal, ball = Target(net), Goal(labels), Ball(norm, radius)
     many, few = apgd_targeted(target, images, goal, ball), adaptive(target, images, goal, ball)
     assert few.success.sum() >= many.success.sum() - 1
-    assert 4 * few.queries.sum() < many.queries.sum()
+    assert 3 * few.queries.sum() < many.queries.sum()
 
 
 def test_the_hopeless_are_dropped_and_the_near_are_not(net, held_out):
     images, labels = held_out
     target, goal = Target(net), Goal(labels)
-    found = adaptive(target, images, goal, Ball("linf", 0.05), forwards=1000, steps=10)
+    found = adaptive(target, images, goal, Ball("linf", 0.05), forwards=1000, steps=2)
     attacked = target.logits(images).argmax(1) == labels
-    a_run = LEAD + 10 + 1
-    assert int(found.queries[attacked & ~found.success].min()) == 11 + SURE * a_run
-    assert found.queries.max() <= 1000
+    a_run = LEAD + 2 + 1
+    least = int(found.queries[attacked & ~found.success].min())
+    assert least == 3 + SURE * a_run
+    assert least < found.queries.max() <= 1000
     margins = target.logits(images).topk(2, 1).values.diff(dim=1).squeeze(1).abs()
-    long = found.queries > 11 + SURE * a_run
+    long = found.queries > least
     assert 0 < long.sum() < attacked.sum()
     assert margins[long].mean() < margins[attacked & ~long & ~found.success].mean()
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from bench.papers import delta_rule, draws
-from bench.papers.drawn import DISTURBED, HELD_OUT, VALIDATION, VARIANCE, DrawnWeights
+from bench.papers import delta_rule, drawn_subjects
+from bench.papers.drawn_training import DISTURBED, HELD_OUT, VALIDATION, VARIANCE, DrawnWeights
 from bench.papers.experiment import Run
 from bench.papers.store import loaded, making
 from plaintext_models.attacks.core.target import Target
@@ -55,18 +55,20 @@ def test_a_training_is_restored_as_it_was(run):
 @pytest.mark.parametrize(
     ("identifier", "subject"),
     [
-        ("S18", draws.Accuracy(NORMAL, tests=100)),
-        ("S18", draws.Accuracy(NORMAL, 5, tests=100)),
-        ("S18", draws.Accuracy(DrawnWeights(RECURRENT, delta_rule.DECAY, 200), tests=100)),
+        ("S18", drawn_subjects.Accuracy(NORMAL, tests=100)),
+        ("S18", drawn_subjects.Accuracy(NORMAL, 5, tests=100)),
+        ("S18", drawn_subjects.Accuracy(DrawnWeights(RECURRENT, delta_rule.DECAY, 200), tests=100)),
         (
             "S21",
-            draws.Accuracy(DrawnWeights(RESIDUAL, {**delta_rule.learnable(0.5), "convolutions": True}, 200), tests=100),
+            drawn_subjects.Accuracy(
+                DrawnWeights(RESIDUAL, {**delta_rule.learnable(0.5), "convolutions": True}, 200), tests=100
+            ),
         ),
-        ("S22", draws.History(NORMAL, (VARIANCE, VALIDATION, DISTURBED))),
-        ("S15", draws.Voted(NORMAL)),
-        ("S24", draws.Claims(NORMAL, 5)),
-        ("S16", draws.Theorem("digits", 0.1)),
-        ("S23", draws.Pictures(DrawnWeights(RECIPE, part=600))),
+        ("S22", drawn_subjects.History(NORMAL, (VARIANCE, VALIDATION, DISTURBED))),
+        ("S15", drawn_subjects.Voted(NORMAL)),
+        ("S24", drawn_subjects.Claims(NORMAL, 5)),
+        ("S16", drawn_subjects.Theorem("digits", 0.1)),
+        ("S23", drawn_subjects.Pictures(DrawnWeights(RECIPE, part=600))),
     ],
 )
 def test_figures_are_those_that_are_declared(run, identifier, subject):
@@ -77,22 +79,22 @@ def test_figures_are_those_that_are_declared(run, identifier, subject):
 
 
 def test_the_table_of_attacks(run):
-    figures = draws.Attacks(NORMAL, quick=True).measure(run).figures
+    figures = drawn_subjects.Attacks(NORMAL, quick=True).measure(run).figures
     assert set(figures) == names("S20")
     # on the boundary of one draw another one is right again; whoever averages over draws is not misled by that
     assert figures["FGSM, n = 10"].value > figures["adaptive 0.3"].value
 
 
 def test_the_theorem_holds_by_drawing(run):
-    figures = draws.Theorem("digits", 0.1).measure(run).figures
+    figures = drawn_subjects.Theorem("digits", 0.1).measure(run).figures
     difference = abs(figures["closed form"] - figures["by drawing"])
     assert difference < 5 * figures["deviation of that"]  # five deviations of a mean of 5,000
 
 
 def test_a_training_that_diverges_is_told(run):
     wild = DrawnWeights(RECIPE, {"kind": "delta rule", "growth": 1e4, "interval": 1}, 600)
-    assert draws.Stable(wild).measure(run).figures == {"epochs finished": 0}
-    assert draws.Stable(DrawnWeights(RECIPE, part=600)).measure(run).figures == {"epochs finished": 5}
+    assert drawn_subjects.Stable(wild).measure(run).figures == {"epochs finished": 0}
+    assert drawn_subjects.Stable(DrawnWeights(RECIPE, part=600)).measure(run).figures == {"epochs finished": 5}
 
 
 def test_the_growing_step_takes_the_least_radius_that_fools():
@@ -100,7 +102,7 @@ def test_the_growing_step_takes_the_least_radius_that_fools():
     target = Target(mlp((1, 3, 3), 3, (8,)).eval())
     images = torch.rand(20, 1, 3, 3)
     labels = torch.where(torch.arange(20) < 15, target.logits(images).argmax(1), 0)
-    moved, fooled = draws.growing(target, images, labels, levels=40)
+    moved, fooled = drawn_subjects.growing(target, images, labels, levels=40)
     slope, logits = target.gradient(images, lambda z: torch.nn.functional.cross_entropy(z, labels, reduction="none"))
     for image in range(20):
         steps = [images[[image]]] + [

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from bench.papers.attacked import ADAPTIVE, ONE_DRAW, PUBLISHED, attacked
-from bench.papers.drawn import HELD_OUT, VALIDATION, VARIANCE, DrawnWeights
+from bench.papers.drawn_training import HELD_OUT, VALIDATION, VARIANCE, DrawnWeights
 from bench.papers.experiment import Arrays, Making, Measured, Run
 from plaintext_models.attacks.ball.ascend import ascend
 from plaintext_models.attacks.core.ball import Ball
