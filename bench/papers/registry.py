@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from bench.papers import capacity, compressed, delta_rule, linear, masking, plasticity, relations, thesis
+from bench.papers import capacity, compressed, course, delta_rule, linear, masking, plasticity, relations, thesis
 from bench.papers.experiment import Experiment
 
 EXPERIMENTS: Mapping[str, Experiment] = MappingProxyType(
@@ -16,6 +16,7 @@ EXPERIMENTS: Mapping[str, Experiment] = MappingProxyType(
         **capacity.EXPERIMENTS,
         **plasticity.EXPERIMENTS,
         **delta_rule.EXPERIMENTS,
+        **course.EXPERIMENTS,
         **linear.EXPERIMENTS,
         **masking.EXPERIMENTS,
     }

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from bench.tables import delta_rule, linear, masking, thesis
+from bench.tables import course, delta_rule, linear, masking, thesis
 from bench.tables.published import Published
 
 LISTED = ("network", "attack", "defence")
@@ -75,10 +75,10 @@ ATTACKS: Mapping[str, Origin] = MappingProxyType(
 
 #: What the letters of identifiers stand for, of the documents that `paper` measures again.
 DOCUMENTS: Mapping[str, str] = MappingProxyType(
-    {"T": "the thesis", "S": "the report", "A": "the article", "M": "the doctoral thesis"}
+    {"T": "the thesis", "S": "the report", "C": "the course report", "A": "the article", "M": "the doctoral thesis"}
 )
 
 #: What `paper` measures again, by its identifiers, which begin with the letters of the documents.
 PUBLISHED: Mapping[str, Published] = MappingProxyType(
-    {**thesis.PUBLISHED, **delta_rule.PUBLISHED, **linear.PUBLISHED, **masking.PUBLISHED}
+    {**thesis.PUBLISHED, **delta_rule.PUBLISHED, **course.PUBLISHED, **linear.PUBLISHED, **masking.PUBLISHED}
 )

@@ -26,7 +26,7 @@ class Entry:
 
     Attributes:
         identifier: Its name in the lists of the five documents (see `bench.tables.documents`): T23; of another form of
-            it, with what tells that apart: T30-low-pass; a word for what the lists lack.
+            it, with what tells that apart: T30-low-pass, C9-pca; a word for what the lists lack.
         name: What it is called.
         source: The paper that it comes from.
         section: The section of the document that speaks of it; for A, whose sections have no numbers, its paper's;
@@ -128,6 +128,13 @@ _ALL = (
     _form(_NOISE, "uniform", "training on noise, uniform"),
     Entry("A9", "adversarial training at a hidden layer", _LINEAR, "places", "6"),
     Entry("A13", "ensemble", _LINEAR, "ensemble", "9"),
+    Entry("C9-pca", "principal components", "Bhagoji et al., arXiv:1704.02654", "components", "models"),
+    Entry("C9-autoencoder", "autoencoder, tied", "Vincent et al., JMLR, 2010", "tied", "models"),
+    Entry("C9-convolutional", "convolutional autoencoder", "Masci et al., ICANN 2011", "convolutional", "models"),
+    Entry("C9-noise", "additive noise, uniform", "Gu and Rigazio, arXiv:1412.5068", "additive", "models", random=True),
+    Entry("C9-downsampling", "downsampling", "Guo et al., arXiv:1711.00117", "downsampling", "models"),
+    Entry("C10-gan", "training on a generator's images", "Goodfellow et al., arXiv:1406.2661", "gan", "7"),
+    Entry("C10-multi-task", "multi-task training", "Caruana, Machine Learning 28, 1997", "multi_task", "7"),
     _UNITS,
     _form(_UNITS, "hard", "the same, gradients of 1"),
     _form(_UNITS, "deterministic", "the same, rounded", random=False),
