@@ -7,7 +7,8 @@ import torch
 
 from bench.papers import course
 from bench.papers.experiment import Run
-from bench.papers.reactive import Crossed, Geometry, Growing, Judged, Magnitudes, Model, Rebuilt, Universal, aims
+from bench.papers.reactive import Crossed, Geometry, Growing, Judged, Magnitudes, Model, Rebuilt, aims
+from bench.papers.reactive_training import Universal
 from bench.papers.store import loaded, making
 from plaintext_models.evaluation.card import Effort
 
