@@ -5,14 +5,12 @@ Not a test by itself; `tests.intnn.cuda_simulation` says why this is a process o
 """
 
 import json
-import sys
 import weakref
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
 from numba import cuda
-from numba.cuda.simulator import kernelapi
 
 from bench.cases.gpu_residues import answers_agree, random_keys, random_request, transforms_agree
 from he import compile_approximate, compile_exact
@@ -41,7 +39,7 @@ from he.testing import square_graph, table_network
 from intnn.machine.cuda.device import DeviceError
 from tests.he.compiler.test_place import EVEN, random_program
 from tests.he.engines.several_gpus import Gpus
-from tests.intnn.cuda_simulation import Shared
+from tests.intnn.cuda_simulation import prepare
 
 N = 64
 
@@ -251,6 +249,5 @@ CHECKS = {
 if __name__ == "__main__":
     params.RING_DEGREES = (N, *params.RING_DEGREES)
     search.ALL_RING_DEGREES = (N, *search.ALL_RING_DEGREES)
-    kernelapi.FakeCUDAShared = Shared
-    sys.setswitchinterval(1e-5)  # threads mostly wait for each other
+    prepare()
     print(json.dumps({name: check() for name, check in CHECKS.items()}))
