@@ -1,12 +1,11 @@
 """A network on every GPU where it is used."""
 
-import os
 import threading
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from intnn.layers.nodes import Join, Node, Shape
-from intnn.machine.cuda.device import DeviceError, device, number
+from intnn.machine.cuda.device import DeviceError, device, place_in_use
 from intnn.values.domain import IntDomain, Interval
 
 if TYPE_CHECKING:
@@ -39,7 +38,7 @@ class Placements:
         device()  # says what is missing before anything is loaded
         from intnn.device.network import DeviceNetwork
 
-        where = os.getpid(), number()  # a forked process has none of its parent's
+        where = place_in_use()
         with self._lock:
             if where not in self._placed:
                 self._placed[where] = DeviceNetwork(*self._network)

@@ -2,7 +2,7 @@
 
 The argument "ops" asks for the checks of layers, "training" for those of a training step.
 
-The simulator runs every GPU thread as a Python thread, and is chosen when numba is imported: hence its own process.
+The simulator is chosen when numba is imported: hence its own process.
 """
 
 import json
@@ -18,6 +18,7 @@ from numba.cuda.simulator import kernelapi
 
 from bench.cases.gpu_checks import SMALL, checks
 from intnn.ops.cuda.gemm import Tile
+from tests.intnn import turns
 
 lock = threading.Lock()
 
@@ -36,9 +37,9 @@ class Shared(kernelapi.FakeCUDAShared):
 
 
 def prepare() -> None:
-    """Mend the simulator, and have it wait less."""
+    """Mend the simulator, and have its threads take turns."""
     kernelapi.FakeCUDAShared = Shared
-    sys.setswitchinterval(1e-5)  # threads mostly wait for each other
+    turns.install()
 
 
 def outcomes_of(checks: Sequence[Callable[[], None]]) -> str:

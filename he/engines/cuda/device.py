@@ -14,7 +14,7 @@ from he.kernels.cuda.launches import Launch, captured, run
 from he.kernels.cuda.transform import DeviceArray
 from he.kernels.tables.chain import Chain
 from he.kernels.tables.roots import quotient
-from intnn.machine.cuda.device import DeviceMemoryError, free_bytes, reported
+from intnn.machine.cuda.device import DeviceError, DeviceMemoryError, free_bytes, gpu_in_use, reported
 
 
 def require_memory(count: int) -> None:
@@ -32,19 +32,24 @@ def require_memory(count: int) -> None:
 
 
 class Resident:
-    """A prepared circuit on the device; sessions share it.
+    """A prepared circuit on the GPU in use when it is made; sessions share it.
 
     Args:
         plan: the circuit's plan.
         chain: the chain of its primes.
         weights: uint64 [rows, N], plaintexts times 2**52, and addends as they are.
         orders: int32 [automorphisms, N].
+
+    Attributes:
+        gpu: a context in which that GPU is in use.
+        tables: the chain's tables, which all circuits on that GPU share.
     """
 
     def __init__(self, plan: Plan, chain: Chain, weights: np.ndarray, orders: np.ndarray) -> None:
         roots = root_bytes(chain.N, len(chain.primes))
         require_memory(weights.nbytes + orders.nbytes + plan.table_bytes + roots)
         scales = np.array([(number, quotient(number, prime)) for number, prime in plan.scales], np.int64)
+        self.gpu = gpu_in_use()
         self.tables = transform.device_tables(chain)
         self.weights, self.orders = cuda.to_device(_not_empty(weights)), cuda.to_device(_not_empty(orders))
         self.scales = cuda.to_device(transform.shifted(_not_empty(scales.reshape(-1, 2))))
@@ -55,12 +60,12 @@ class Resident:
 
 
 class Board:
-    """One session's memory on the device: its keys, its values, and a stream of its own.
+    """One session's memory on the GPU of its circuit, whichever is in use: keys, values, and a stream of its own.
 
     Args:
         resident: the prepared circuit.
         plan: its plan.
-        keys: uint64 [rows, N], or what another board has copied.
+        keys: uint64 [rows, N], or what `keys_for` of another board returns.
         operands: uint64 [rows, N] for every encrypted operand, those that are multiplied with times 2**52.
         graph: whether evaluations after the first one are started by one call.
 
@@ -80,23 +85,23 @@ class Board:
     ) -> None:
         N = resident.tables.N
         own = isinstance(keys, np.ndarray)
-        require_memory(8 * N * plan.rows + (keys.nbytes if own else 0))
-        self._plan, self._stream = plan, cuda.stream()
-        self.keys = cuda.to_device(_not_empty(keys)) if own else keys
-        self._memory = cuda.device_array((plan.rows, N), np.uint64)
-        for first, operand in zip(plan.operands, operands, strict=True):
-            self._memory[first : first + len(operand)].copy_to_device(operand)
-        self._inputs = [self._memory[first : first + plan.input_rows] for first in plan.inputs]
-        self._outputs = [self._memory[first : first + plan.output_rows] for first in plan.outputs]
-        self._wants_graph = graph
+        self._resident, self._wants_graph = resident, graph
         self._graph: Launch | None = None
-        self.launches = [launch for step in resident.steps for launch in self._bound(resident, *step)]
+        with resident.gpu:
+            require_memory(8 * N * plan.rows + (keys.nbytes if own else 0))
+            self._stream = cuda.stream()
+            self.keys: DeviceArray = cuda.to_device(_not_empty(keys)) if own else keys
+            self._memory = cuda.device_array((plan.rows, N), np.uint64)
+            for first, operand in zip(plan.operands, operands, strict=True):
+                self._memory[first : first + len(operand)].copy_to_device(operand)
+            self._inputs = [self._memory[first : first + plan.input_rows] for first in plan.inputs]
+            self._outputs = [self._memory[first : first + plan.output_rows] for first in plan.outputs]
+            self.launches = [launch for step in resident.steps for launch in self._bound(*step)]
 
-    def _bound(
-        self, resident: Resident, kernel: Kernel, table: DeviceArray, terms: DeviceArray, shares: DeviceArray
-    ) -> list[Launch]:
+    def _bound(self, kernel: Kernel, table: DeviceArray, terms: DeviceArray, shares: DeviceArray) -> list[Launch]:
         """Return what launches a step on this memory and stream."""
-        tables, memory, stream = resident.tables, self._memory, self._stream
+        resident, memory, stream = self._resident, self._memory, self._stream
+        tables = resident.tables
         match kernel:
             case Kernel.FORWARD:
                 return transform.forward(tables, memory, table, stream)
@@ -117,23 +122,38 @@ class Board:
             case Kernel.SQUARE_PARTS:
                 return rows.square_parts(tables, memory, table, stream)
 
+    def keys_for(self, resident: Resident) -> np.ndarray | DeviceArray:
+        """Return the keys for a board of another circuit: those of this one, or a copy if it is on another GPU."""
+        if resident.gpu is self._resident.gpu:
+            return self.keys
+        with self._resident.gpu:
+            copied: np.ndarray = self.keys.copy_to_host()
+        return copied
+
     def evaluate(self, inputs: Sequence[np.ndarray]) -> list[np.ndarray]:
         """Return the residues of the outputs, uint64 [rows, N], from those of the inputs, the same.
 
         Raises:
             DeviceError: if the device fails; nothing is left behind that another evaluation would read.
         """
-        with reported("evaluating a circuit"):
-            for place, residues in zip(self._inputs, inputs, strict=True):
-                place.copy_to_device(residues, stream=self._stream)
-            if self._graph is None:
-                run(self.launches)
-                if self._wants_graph:
-                    self._graph = captured(self.launches, self._stream)
-            else:
-                self._graph()
-            outputs: list[np.ndarray] = [place.copy_to_host(stream=self._stream) for place in self._outputs]
-            self._stream.synchronize()
+        try:
+            with reported("evaluating a circuit"), self._resident.gpu:
+                return self._evaluated(inputs)
+        except DeviceError:
+            transform.forget_tables()
+            raise
+
+    def _evaluated(self, inputs: Sequence[np.ndarray]) -> list[np.ndarray]:
+        for place, residues in zip(self._inputs, inputs, strict=True):
+            place.copy_to_device(residues, stream=self._stream)
+        if self._graph is None:
+            run(self.launches)
+            if self._wants_graph:
+                self._graph = captured(self.launches, self._stream)
+        else:
+            self._graph()
+        outputs: list[np.ndarray] = [place.copy_to_host(stream=self._stream) for place in self._outputs]
+        self._stream.synchronize()
         return outputs
 
 

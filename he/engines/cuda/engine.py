@@ -129,7 +129,7 @@ class CudaPrepared(Unstorable, instead="store it with `PreparedCircuit.save`"):
         thread_count(threads)
         operands = self._operands(network)
         if isinstance(like, CudaEvaluator):
-            rows = like.board.keys
+            rows = like.board.keys_for(self.resident)
         else:
             if not isinstance(keys, SwitchingKeys):
                 keys = SwitchingKeys.of_interface(self._encoder, keys, self.circuit.interface)

@@ -19,11 +19,11 @@ from he.engines.rns.value import Value
 from he.engines.rns.weights import Weights
 from he.ring.gadget import Gadget, Gadgets
 from he.ring.slots import automorphism, trace_elements
-from intnn.machine.cuda.device import device, reported
+from intnn.machine.cuda.device import device, gpu_in_use, reported
 
 
 class CudaTraces:
-    """Packs totals and expands packed numbers, with one client's keys on the device.
+    """Packs totals and expands packed numbers, with one client's keys on the GPU in use when it is made.
 
     What is done for a level and a number of ciphertexts is planned once, and kept.
 
@@ -39,6 +39,7 @@ class CudaTraces:
 
     def __init__(self, encoder: Encoder, keys: SwitchingKeys, *, pairs: bool | None = None) -> None:
         device()
+        self._gpu = gpu_in_use()
         parameters = encoder.parameters
         if encoder.gadgets != Gadgets.of(parameters):
             raise ValueError("`encoder` must have one special prime at every level; make it with `Encoder.of`")
@@ -95,7 +96,8 @@ class CudaTraces:
 
     def _on_device(self, what: str, level: int, count: int) -> Board:
         plan, powers = self.plan(what, level, count)
-        board = Board(Resident(plan, self._encoder.chain, powers, self._orders), plan, self._keys)
+        with self._gpu:
+            board = Board(Resident(plan, self._encoder.chain, powers, self._orders), plan, self._keys)
         self._keys = board.keys
         return board
 

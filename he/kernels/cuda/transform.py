@@ -19,6 +19,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
+from weakref import WeakValueDictionary
 
 import numpy as np
 from numba import cuda, uint64
@@ -28,6 +29,7 @@ from he.kernels.cuda.launches import Launch, bound
 from he.kernels.cuda.words import below, madd, reduced, times
 from he.kernels.tables.chain import Chain
 from he.kernels.tables.roots import roots
+from intnn.machine.cuda.device import place_in_use
 from intnn.machine.cuda.intrinsics import SIMULATED
 
 DeviceArray = Any
@@ -62,15 +64,33 @@ class DeviceTables:
     halves: DeviceArray
 
 
-@cache
+_placed: WeakValueDictionary[tuple[tuple[int, int], Chain], DeviceTables] = WeakValueDictionary()
+
+
 def device_tables(chain: Chain) -> DeviceTables:
-    """Copy a chain's tables to the device.
+    """Return a chain's tables on the GPU in use, copied unless somebody holds them there.
+
+    They are freed with their last holder. Two threads that ask at once may each copy them.
 
     Raises:
+        DeviceError: The GPU does not start, or has too little free memory.
         ValueError: The ring is smaller than a block.
     """
     if chain.N < BLOCK:
         raise ValueError(f"`chain.N` must be at least {BLOCK}, got {chain.N}")
+    key = place_in_use(), chain
+    tables = _placed.get(key)
+    if tables is None:
+        tables = _placed[key] = _copied(chain)
+    return tables
+
+
+def forget_tables() -> None:
+    """Have tables copied anew where they are asked for next, after a failure with which they may be gone."""
+    _placed.clear()
+
+
+def _copied(chain: Chain) -> DeviceTables:
     constants = chain.tables.constants
     radices = shifted(np.stack([constants["radix"], constants["radix_quotient"]], axis=-1))
     rows = [

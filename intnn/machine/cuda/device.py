@@ -4,10 +4,11 @@ Nothing here loads Numba before it is asked: who has no GPU pays nothing.
 """
 
 import importlib.util
+import os
 import re
 import warnings
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
@@ -113,11 +114,27 @@ def device() -> Device:
 
 
 def number() -> int:
-    """The number of the GPU in use by this thread, by which what was placed on it is kept."""
+    """The number of the GPU in use by this thread."""
     from numba import cuda
 
     with reported("starting the GPU"):
         return int(getattr(cuda.current_context().device, "id", 0))
+
+
+def gpu_in_use() -> AbstractContextManager[None]:
+    """The context, to be entered in any thread, in which the GPU is in use that this thread uses now."""
+    from numba import cuda
+
+    gpu: AbstractContextManager[None] = cuda.gpus[number()]
+    return gpu
+
+
+def place_in_use() -> tuple[int, int]:
+    """The process and the number of the GPU in use by this thread, by which what was placed on it is kept.
+
+    A forked process has nothing of what its parent placed.
+    """
+    return os.getpid(), number()
 
 
 def free_bytes() -> int:

@@ -6,41 +6,33 @@ Sums are Python ints: an accumulator that would wrap on a GPU cannot be stored h
 import struct
 import threading
 from collections.abc import Callable
+from operator import mul
 from typing import Any
 
 Four = tuple[int, int, int, int]
 
 
-Dot = Callable[[int, int], int]
-
-
-def _dot(a_type: str, b_type: str) -> Dot:
-    a_code, b_code = ({"s8": "<4b", "u8": "<4B"}[name] for name in (a_type, b_type))
-
-    def dot(a: int, b: int) -> int:
-        pairs = zip(
-            struct.unpack(a_code, struct.pack("<i", a)), struct.unpack(b_code, struct.pack("<i", b)), strict=True
-        )
-        return sum(x * y for x, y in pairs)
-
-    return dot
+def _bytes_of(kind: str) -> Callable[[int], Four]:
+    """A function from a word to its four integers of this kind."""
+    code = {"s8": "<4b", "u8": "<4B"}[kind]
+    return lambda word: struct.unpack(code, struct.pack("<i", word))
 
 
 def dp4a(a_type: str, b_type: str) -> Callable[[int, int, int], int]:
     """A function (a, b, c) -> c + the dot product of four by four integers, each of type "s8" or "u8"."""
-    dot = _dot(a_type, b_type)
-    return lambda a, b, c: int(c) + dot(a, b)
+    a_bytes, b_bytes = _bytes_of(a_type), _bytes_of(b_type)
+    return lambda a, b, c: int(c) + sum(map(mul, a_bytes(a), b_bytes(b)))
 
 
 def mma(a_type: str, b_type: str) -> Callable[[Four, tuple[int, int], Four], Four]:
     """A warp's function (a, b, c) -> c + a b: a is 16 x 32, b is 32 x 8 integers "s8" or "u8", c is 16 x 8 int32."""
-    dot = _dot(a_type, b_type)
+    a_bytes, b_bytes = _bytes_of(a_type), _bytes_of(b_type)
 
     def product(a: Four, b: tuple[int, int], c: Four) -> Four:
         thread: Any = threading.current_thread()
         warp, lane = divmod(thread.thread_id, 32)
         fragments = vars(thread._manager).setdefault("fragments", {})
-        fragments[warp, lane] = a, b
+        fragments[warp, lane] = [a_bytes(word) for word in a], [b_bytes(word) for word in b]
         thread.syncthreads()  # the simulator can only wait for the whole block; all its warps come by here
         group, place = divmod(lane, 4)
 
@@ -48,7 +40,7 @@ def mma(a_type: str, b_type: str) -> Callable[[Four, tuple[int, int], Four], Fou
             total = 0
             for q in range(4):  # the four lanes that share a row of a, and a column of b
                 row, col = fragments[warp, 4 * group + q][0], fragments[warp, 4 * column + q][1]
-                total += dot(row[half], col[0]) + dot(row[half + 2], col[1])
+                total += sum(map(mul, row[half] + row[half + 2], col[0] + col[1]))
             return total
 
         sums = [cell(half, 2 * place + side) for half in (0, 1) for side in (0, 1)]

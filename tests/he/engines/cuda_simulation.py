@@ -5,12 +5,12 @@ Not a test by itself; `tests.intnn.cuda_simulation` says why this is a process o
 """
 
 import json
-import sys
+import weakref
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
 from numba import cuda
-from numba.cuda.simulator import kernelapi
 
 from bench.cases.gpu_residues import answers_agree, random_keys, random_request, transforms_agree
 from he import compile_approximate, compile_exact
@@ -28,7 +28,6 @@ from he.engines.rns.switching_keys import SwitchingKeys
 from he.engines.rns.threads import Workers, run_on
 from he.engines.rns.traces import Traces
 from he.engines.rns.weights import Weights
-from he.kernels.cuda import transform
 from he.parties.encrypted_network import operand_forms
 from he.parties.rehearsal import random_ciphertext
 from he.readers.cost import cost
@@ -39,7 +38,8 @@ from he.ring.slots import automorphism, trace_elements
 from he.testing import square_graph, table_network
 from intnn.machine.cuda.device import DeviceError
 from tests.he.compiler.test_place import EVEN, random_program
-from tests.intnn.cuda_simulation import Shared
+from tests.he.engines.several_gpus import Gpus
+from tests.intnn.cuda_simulation import prepare
 
 N = 64
 
@@ -88,7 +88,6 @@ def memory_that_is_taken():
 
         return made
 
-    transform.device_tables.cache_clear()  # another circuit of this chain may have copied it
     with pytest.MonkeyPatch.context() as patch:
         for name, make in real.items():
             patch.setattr(cuda, name, counted(make))
@@ -163,10 +162,11 @@ def traces(scheme):
 
 
 def lost_device():
-    """A launch that fails says so by its own error, and the session goes on."""
+    """A launch that fails says so by its own error, a new circuit trusts no table, and the session goes on."""
     circuit = compile_approximate(square_graph(), images=1, security="insecure")
     rng = np.random.default_rng(1)
-    evaluator, request = CudaEngine().prepare(circuit).bind(random_keys(circuit, rng)), random_request(circuit, rng)
+    prepared, request = CudaEngine().prepare(circuit), random_request(circuit, rng)
+    evaluator = prepared.bind(random_keys(circuit, rng))
     answer, call = evaluator.evaluate(request), evaluator.board.launches[3]
 
     class CudaDriverError(Exception):
@@ -179,7 +179,49 @@ def lost_device():
     with pytest.raises(DeviceError, match="the GPU was lost"):
         evaluator.evaluate(request)
     evaluator.board.launches[3] = call
-    return evaluator.evaluate(request) == answer
+    anew = CudaEngine().prepare(circuit).resident.tables is not prepared.resident.tables
+    return anew and evaluator.evaluate(request) == answer
+
+
+def several_devices():
+    """A circuit stays on the GPU where it was prepared, whichever a thread uses, and its tables go with it."""
+    circuit, rng = compile_approximate(square_graph(), images=1, security="insecure"), np.random.default_rng(1)
+    keys, request = random_keys(circuit, rng), random_request(circuit, rng)
+    answer = RnsEngine().prepare(circuit).bind(keys, 1).evaluate(request)
+    with pytest.MonkeyPatch.context() as patch:
+        gpus = Gpus(patch)
+        with cuda.gpus[1]:
+            prepared = CudaEngine().prepare(circuit)
+        session = prepared.bind(keys)  # here the other GPU is in use
+        with ThreadPoolExecutor(1) as other_thread:
+            same = other_thread.submit(session.evaluate, request).result() == answer
+        stayed = {*gpus.used} == {(1, "to_device"), (1, "device_array"), (1, "compiled")}
+        shared = CudaEngine().prepare(circuit), CudaEngine().prepare(circuit)
+        first, second = (one.resident.tables for one in shared)
+        apart = first is second and first is not prepared.resident.tables
+        gone = [weakref.ref(tables) for tables in (first, prepared.resident.tables)]
+        del prepared, shared, first, second
+        held = gone[0]() is None and gone[1]() is not None  # by the session
+        del session
+    return same and stayed and apart and held and gone[1]() is None
+
+
+def keys_elsewhere():
+    """A session that takes the keys of another one has a copy where its circuit is."""
+    circuit, rng = compile_approximate(square_graph(), images=1, security="insecure"), np.random.default_rng(1)
+    keys = random_keys(circuit, rng)
+    with pytest.MonkeyPatch.context() as patch:
+        gpus = Gpus(patch)
+        one = CudaEngine().prepare(circuit).bind(keys)
+        with cuda.gpus[1]:
+            other = CudaEngine().prepare(circuit)
+        gpus.used.clear()
+        two = other.bind(b"", like=one)
+    return (
+        two.board.keys is not one.board.keys
+        and np.array_equal(two.board.keys.copy_to_host(), one.board.keys.copy_to_host())
+        and {*gpus.used} == {(1, "to_device"), (1, "device_array")}
+    )
 
 
 CHECKS = {
@@ -200,11 +242,12 @@ CHECKS = {
     "ckks, traces": lambda: traces("ckks"),
     "bfv, traces": lambda: traces("bfv"),
     "a lost device": lost_device,
+    "several devices": several_devices,
+    "keys of a session on another device": keys_elsewhere,
 }
 
 if __name__ == "__main__":
     params.RING_DEGREES = (N, *params.RING_DEGREES)
     search.ALL_RING_DEGREES = (N, *search.ALL_RING_DEGREES)
-    kernelapi.FakeCUDAShared = Shared
-    sys.setswitchinterval(1e-5)  # threads mostly wait for each other
+    prepare()
     print(json.dumps({name: check() for name, check in CHECKS.items()}))

@@ -35,6 +35,8 @@ CHECKS = [
     "ckks, traces",
     "bfv, traces",
     "a lost device",
+    "several devices",
+    "keys of a session on another device",
 ]
 
 

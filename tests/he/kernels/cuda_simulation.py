@@ -4,14 +4,12 @@ Not a test by itself; `tests.intnn.cuda_simulation` says why this is a process o
 """
 
 import json
-import sys
 from fractions import Fraction
 
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numba import cuda
-from numba.cuda.simulator import kernelapi
 
 from he.kernels import reference
 from he.kernels.cuda import rows, transform
@@ -22,7 +20,7 @@ from he.kernels.tables.chain import chain
 from he.kernels.tables.extension import extension
 from he.ring.primes import ntt_primes
 from he.ring.slots import automorphism
-from tests.intnn.cuda_simulation import Shared
+from tests.intnn.cuda_simulation import prepare
 
 N, R = 64, 1 << 52
 PRIMES = ntt_primes((30, 40, 50, 50), N)
@@ -262,8 +260,7 @@ def square_parts(seed):
 CHECKS = forward, inverse, passes, combine, products, switch, extend, tensor, tensor_sums, square_parts
 
 if __name__ == "__main__":
-    kernelapi.FakeCUDAShared = Shared
-    sys.setswitchinterval(1e-5)  # threads mostly wait for each other
+    prepare()
     for check in CHECKS:
         check()
     print(json.dumps({check.__name__: True for check in CHECKS}))

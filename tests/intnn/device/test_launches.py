@@ -79,7 +79,7 @@ def compiled(monkeypatch):
         monkeypatch.setattr(module, "free_bytes", lambda: 1 << 40)
     for module in (network, placements):
         monkeypatch.setattr(module, "device", lambda: GPU)
-    monkeypatch.setattr(placements, "number", lambda: 0)
+    monkeypatch.setattr(placements, "place_in_use", lambda: (0, 0))
     monkeypatch.setattr(training, "compiled", Kernel)
     monkeypatch.setattr(product, "_compiled", cache(product_kernel))
     monkeypatch.setattr(cuda, "to_device", lambda values: np.array(values).view(There))

@@ -1,0 +1,97 @@
+"""Threads of a simulated block that take turns, in place of the simulator's, which all run at once and are polled.
+
+A thread has its turn until it waits for the others of its block, or ends. The next to have theirs are in the opposite
+order every time. So a barrier that is missing is found in every run: of two threads, one reads what the other has yet
+to write, or has already written over. Most kernels never wait, and one Python thread does for all threads of a block.
+"""
+
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from itertools import cycle
+from typing import Any
+
+import numpy as np
+from numba.cuda.simulator import kernel
+from numba.cuda.simulator.kernelapi import Dim3
+
+IDLE: list["Worker"] = []
+DIRECTIONS = cycle((1, -1))
+
+
+class Worker(threading.Thread):
+    """What a kernel takes for its thread: it does for one after the other, until one has to wait."""
+
+    def __init__(self) -> None:
+        super().__init__(daemon=True)
+        self._go, self._done = threading.Lock(), threading.Lock()  # released by the other side
+        self._go.acquire()
+        self._done.acquire()
+        self.start()
+
+    def begin(self, manager: "Block", points: Iterator[Sequence[int]], body: Callable[[], None]) -> None:
+        """Be the threads at these places of the block from now on."""
+        self._manager, self._points, self._body = manager, points, body
+        self.abort, self.exception = False, None
+        self.turn()
+
+    def turn(self) -> None:
+        """Have it run until its thread waits, or no thread is left that has not begun."""
+        self.waits = False
+        self._go.release()
+        self._done.acquire()
+
+    def run(self) -> None:
+        while True:
+            self._go.acquire()
+            try:
+                for point in self._points:
+                    self._become(point)
+                    self._body()
+            except BaseException as error:
+                error.add_note(f"in thread {tuple(self.threadIdx)} of block {tuple(self.blockIdx)}")
+                self.exception = error
+            self._done.release()
+
+    def _become(self, point: Sequence[int]) -> None:
+        self.blockIdx, self.threadIdx = self._manager.place, Dim3(*point)
+        x, y, _ = self._manager.block_dim
+        self.thread_id = self.threadIdx.x + x * (self.threadIdx.y + y * self.threadIdx.z)
+
+    def syncthreads(self) -> None:
+        """Wait for the other threads of the block."""
+        self.waits = True
+        self._done.release()
+        self._go.acquire()
+        if self.abort:
+            raise RuntimeError("another thread of the block failed")
+
+
+class Block:
+    """The simulator's `BlockManager`."""
+
+    def __init__(self, body: Callable[..., None], _grid_dim: Any, block_dim: tuple[int, ...], _debug: Any) -> None:
+        self._body, self.block_dim = body, block_dim
+
+    def run(self, grid_point: Sequence[int], *arguments: Any) -> None:
+        """Run all threads of a block; the first error of one is raised when the others have ended."""
+        self.place = Dim3(*grid_point)
+        points = iter([*np.ndindex(*self.block_dim)][:: next(DIRECTIONS)])
+        workers: list[Worker] = []
+        while not workers or workers[-1].waits:  # threads may be left that have not begun
+            workers.append(IDLE.pop() if IDLE else Worker())
+            workers[-1].begin(self, points, lambda: self._body(*arguments))
+        waiting, failed = workers, None
+        while waiting:
+            failed = failed or next((worker.exception for worker in waiting if worker.exception), None)
+            waiting = [worker for worker in reversed(waiting) if worker.waits]
+            for worker in waiting:
+                worker.abort = failed is not None
+                worker.turn()
+        IDLE.extend(workers)
+        if failed is not None:
+            raise failed
+
+
+def install() -> None:
+    """Have the simulator run kernels so."""
+    kernel.BlockManager = Block
