@@ -4,8 +4,8 @@
     networks/CIRCUIT.revoked    the owner's newest revocation
 
 Files are written whole, and what they hold is signed by the model's owner: no index has to say what they are. All are
-read when the server starts, and those that permit nothing any more are removed. Revocations stay, those of models that
-are not served too: without them, what they revoke would be permitted.
+read when the server starts. Networks that permit nothing any more are removed, then and before others come. Revocations
+stay, those of models that are not served too: without them, what they revoke would be permitted.
 """
 
 from __future__ import annotations
@@ -93,6 +93,20 @@ class Networks(Unstorable, instead="make it again from the store's folder"):
             write_atomically(path, data)
             self._permissions[path], self._sizes[path] = permission, len(data)
         return permission
+
+    def make_room(self) -> None:
+        """Remove the networks that permit nothing any more.
+
+        Raises:
+            OSError: if one cannot be removed.
+        """
+        for path, permission in [*self._permissions.items()]:
+            try:
+                permission.require(
+                    permission.circuit, permission.key, revocation=self._revocations.get(permission.circuit)
+                )
+            except NotPermittedError:
+                self._forget(path, permission)
 
     def permission(self, model: Model, key: str) -> Permission | None:
         """Return the permission of the newest network for a key; None if there is no network."""

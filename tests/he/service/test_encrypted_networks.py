@@ -2,6 +2,7 @@
 
 import shutil
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -190,6 +191,22 @@ def test_networks_take_room(encrypted_models, tmp_path):
     less = Live(encrypted_models, tmp_path / "less", store_bytes=kept + 10)
     with less, Parties(less, encrypted_models) as parties, pytest.raises(ServiceError, match="507"):
         parties.sends.publish(network)
+
+
+def test_networks_that_permit_nothing_any_more_take_no_room(parties):
+    networks = parties.live.service.networks
+    (one, revoked), (other, _) = parties.client(), parties.client()
+    parties.sends.publish(revoked)
+    parties.sends.revoke(parties.owner.revoke(one.client.public_key.id))
+    network = parties.owner.issue(other.client.public_key).to_bytes()
+    parties.sends.publish(network)
+    assert networks.size == len(network)
+    assert is_right(other)
+    for path, permission in networks._permissions.items():
+        networks._permissions[path] = replace(permission, expires=0)
+    parties.remote().send_keys()
+    assert networks.size == 0
+    assert refused(other) == 403
 
 
 def test_networks_of_models_that_are_gone_take_no_room_and_stay_revoked(encrypted_models, tmp_path):
