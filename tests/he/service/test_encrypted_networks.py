@@ -14,6 +14,7 @@ from he.parties.encrypted_network import EncryptedNetwork, network_digest
 from he.parties.permission import Permission
 from he.service.client import RemoteModel, RemoteOwner
 from he.service.conversation import ServiceError
+from he.service.models import load
 from he.service.service import Service
 from he.service.store import StoreError
 from he.stages.owner import issued
@@ -323,6 +324,16 @@ def test_a_model_is_served_with_its_owner_s_key(encrypted_models, owner, tmp_pat
     with pytest.raises(SystemExit):
         main(["serve", "--models", str(tmp_path), "--store", str(tmp_path / "store"), "--port", "0"])
     assert "hidden.owner" in capsys.readouterr().err
+
+
+def test_a_circuit_of_two_owners_is_not_served(encrypted_models, tmp_path):
+    shutil.copytree(encrypted_models, tmp_path, dirs_exist_ok=True)
+    shutil.copy(tmp_path / "hidden.he", tmp_path / "same.he")
+    shutil.copy(tmp_path / "hidden.owner", tmp_path / "same.owner")
+    assert {"hidden", "same"} <= {*load(tmp_path)}
+    (tmp_path / "same.owner").write_bytes(ModelOwner(hidden()).verification_key)
+    with pytest.raises(ValueError, match="must have one owner"):
+        load(tmp_path)
 
 
 def test_a_key_of_two_owners_is_not_served(tmp_path, capsys):
