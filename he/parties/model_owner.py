@@ -40,6 +40,7 @@ class ModelOwner(Unstorable, instead="keep `signing_seed` secret, and make it ag
         signing_seed: 32 secret bytes by which the owner signs, the same for all of its models; by default random ones.
         first: the number of the next permission: an owner who continues goes on above all that it has issued.
         least: the least number that still counts, as of that owner's last revocation.
+        revoked: the names of public keys that it has permitted and revoked.
         clock: returns the time in seconds since 1970.
 
     Raises:
@@ -56,6 +57,7 @@ class ModelOwner(Unstorable, instead="keep `signing_seed` secret, and make it ag
         signing_seed: bytes | None = None,
         first: int = 0,
         least: int = 0,
+        revoked: Iterable[str] = (),
         clock: Clock = time.time,
     ) -> None:
         self._circuit, self._public = require_weights(circuit), circuit.public
@@ -64,9 +66,7 @@ class ModelOwner(Unstorable, instead="keep `signing_seed` secret, and make it ag
             raise ValueError(f"`signing_seed` must have {_SEED_BYTES} bytes, got {len(seed)}")
         self.signing_seed = seed
         self._signer = Ed25519PrivateKey.from_private_bytes(seed)
-        self._permitted: set[str] = set()
-        for name in permitted:
-            self.permit(name)
+        self._permitted, self._revoked = set(map(_named, permitted)), set(map(_named, revoked))
         self._next = integer(first, "first", 0)
         self._least = integer(least, "least", 0, self._next)
         self._clock, self._lock = clock, Lock()
@@ -92,6 +92,11 @@ class ModelOwner(Unstorable, instead="keep `signing_seed` secret, and make it ag
         return frozenset(self._permitted)
 
     @property
+    def revoked(self) -> frozenset[str]:
+        """The names of the public keys that were permitted, and no longer are: what an owner who continues is given."""
+        return frozenset(self._revoked)
+
+    @property
     def next_number(self) -> int:
         """The number of the next permission: what an owner who continues is given as `first`."""
         return self._next
@@ -107,9 +112,8 @@ class ModelOwner(Unstorable, instead="keep `signing_seed` secret, and make it ag
         Raises:
             ValueError: if it is no name of a public key.
         """
-        if not is_digest(name):
-            raise ValueError(f"a public key's name must be 64 hexadecimal digits (`PublicKey.id`), got {name!r:.80}")
-        self._permitted.add(name)
+        self._permitted.add(_named(name))
+        self._revoked.discard(name)
 
     def require_permitted(self, name: str) -> None:
         """Check that a public key may have the network, by its name.
@@ -123,16 +127,19 @@ class ModelOwner(Unstorable, instead="keep `signing_seed` secret, and make it ag
     def revoke(self, name: str) -> bytes:
         """Take a public key out of the permitted ones, and return a signed revocation of all that was issued so far.
 
+        Of a key that has been revoked, the newest revocation is returned again: the first one may not have reached all.
         Others get the network anew, by `issue`. An evaluator that does not follow the protocol can go on with what it
         has: for that, compile anew, with another salt, for other keys.
 
         Raises:
-            NotPermittedError: if it is not among them.
+            NotPermittedError: if it never was among them.
         """
         with self._lock:
-            self.require_permitted(name)
-            self._permitted.discard(name)
-            self._least = self._next
+            if name not in self._revoked:
+                self.require_permitted(name)
+                self._permitted.discard(name)
+                self._revoked.add(name)
+                self._least = self._next
         return self.revocation
 
     @property
@@ -171,3 +178,10 @@ class ModelOwner(Unstorable, instead="keep `signing_seed` secret, and make it ag
             expires=int(self._clock()) + seconds,
         )
         return EncryptedNetwork(permission, ciphertexts)
+
+
+def _named(name: str) -> str:
+    """Return a public key's name, if it is one."""
+    if not is_digest(name):
+        raise ValueError(f"a public key's name must be 64 hexadecimal digits (`PublicKey.id`), got {name!r:.80}")
+    return name

@@ -19,7 +19,7 @@ from he.service.config import Limits
 from he.service.problems import Problem, busy
 
 _LINGER_SECONDS = 1.0
-_MOST_HEAD = 1 << 16  # bytes that are no body's: of a head, between chunks, or behind the last of them
+_MOST_HEAD = 1 << 16  # bytes that are no body's: of a head, waiting for one, between chunks, or behind the last of them
 _MOST_HEADERS, _MOST_AHEAD = 100, 16  # of a call; calls that wait for the answer to another one
 _MALFORMED = Problem(400, "the call must be well-formed HTTP (RFC 9112), and is not")
 _TOO_LONG = Problem(431, f"a call's head must have at most {_MOST_HEAD} bytes")
@@ -46,6 +46,8 @@ def connection(limits: Limits) -> type[asyncio.Protocol]:
         _refused = False
         _vain = 0  # bytes since the last that were a body's or ended something
         _in_head = False
+        _head = 0  # bytes of the address and the headers of a call
+        _fault = _MALFORMED
 
         def connection_made(self, transport: Any) -> None:
             # What is short leaves at once, and not when the client confirms what came before, which it does late.
@@ -97,12 +99,17 @@ def connection(limits: Limits) -> type[asyncio.Protocol]:
         def on_message_begin(self) -> None:
             if len(self.pipeline) >= _MOST_AHEAD:
                 raise _RefusedError
-            self._in_head = True
+            self._in_head, self._head = True, 0
             super().on_message_begin()
+
+        def on_url(self, url: bytes) -> None:
+            self._count(url)
+            super().on_url(url)
 
         def on_header(self, name: bytes, value: bytes) -> None:
             if not self._in_head:  # behind the last chunk of a body: nobody reads that
                 return
+            self._count(name, value)
             if len(self.headers) >= _MOST_HEADERS:
                 raise _RefusedError
             super().on_header(name, value)
@@ -122,11 +129,18 @@ def connection(limits: Limits) -> type[asyncio.Protocol]:
             super().on_message_complete()
 
         def send_400_response(self, msg: str) -> None:  # noqa: ARG002 - said in our own words
-            self._end(_MALFORMED)
+            self._end(self._fault)
 
         def on_response_complete(self) -> None:
             self._await_head()
             super().on_response_complete()
+
+        def _count(self, *pieces: bytes) -> None:
+            """Count what a head holds, which may have come at once with its end."""
+            self._head += sum(map(len, pieces))
+            if self._head > _MOST_HEAD:
+                self._fault = _TOO_LONG
+                raise _RefusedError
 
         def _end(self, problem: Problem) -> None:
             """Say why, and close; where all that was asked is to be answered first, close then."""

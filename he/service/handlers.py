@@ -63,6 +63,7 @@ async def upload(service: Service, call: Call) -> Response:
     found = service.store.find(call.client.name, digest)
     if found is not None and found.circuit == model.digest:
         return JSONResponse(_described(found))
+    await asyncio.to_thread(service.networks.make_room)
     with (
         service.uploads.place(call.client.name),
         service.room(model),
@@ -97,6 +98,7 @@ async def permission(service: Service, call: Call) -> Response:
 async def publish(service: Service, call: Call) -> Response:
     """Take a network that the model's owner has encrypted for a client's keys; its signature says that."""
     model, digest = _issued_model(service, call), _digest(call, "network")
+    await asyncio.to_thread(service.networks.make_room)
     with (
         service.uploads.place(call.client.name),
         service.network_room(model),

@@ -108,17 +108,20 @@ def load(folder: Path) -> dict[str, Model]:
 
     Raises:
         StoredError: if a file is no prepared circuit.
-        ValueError: if there is none, a circuit's key has two owners, its weights are to be encrypted and the file with
-            their owner's verification key is not there or is none, or a name is not of 1 to 64 letters, digits, and
-            `._-`.
+        ValueError: if there is none, a circuit or its key has two owners, its weights are to be encrypted and the file
+            with their owner's verification key is not there or is none, or a name is not of 1 to 64 letters, digits,
+            and `._-`.
         OSError: if a file cannot be read.
     """
-    models = {}
+    models: dict[str, Model] = {}
+    owners: dict[str, bytes | None] = {}  # by circuit: what an owner signs names that
     for path in sorted(folder.glob("*.he")):
         if not NAME.fullmatch(path.stem):
             raise ValueError(f"a model's name must have 1 to 64 letters, digits, and ._-, got {path.stem!r}")
         prepared = PreparedCircuit.load(path, engine=RnsEngine.name)
-        models[path.stem] = Model(path.stem, prepared, _owner(path, prepared))
+        models[path.stem] = model = Model(path.stem, prepared, _owner(path, prepared))
+        if owners.setdefault(model.digest, model.owner) != model.owner:
+            raise ValueError(f"models of one circuit must have one owner, and that of {path} is another one's too")
     if not models:
         raise ValueError(f"{folder} must hold prepared circuits, files NAME.he of `PreparedCircuit.save`, and has none")
     return models

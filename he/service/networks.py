@@ -4,12 +4,14 @@
     networks/CIRCUIT.revoked    the owner's newest revocation
 
 Files are written whole, and what they hold is signed by the model's owner: no index has to say what they are. All are
-read when the server starts, and those that permit nothing any more are removed.
+read when the server starts. Networks that permit nothing any more are removed, then and before others come. Revocations
+stay, those of models that are not served too: without them, what they revoke would be permitted.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from threading import Lock
 from typing import Any
@@ -17,8 +19,10 @@ from typing import Any
 from he.formats.messages import MessageError
 from he.parties.encrypted_network import EncryptedNetwork
 from he.parties.permission import NotPermittedError, Permission, Revocation
+from he.service.logs import event
 from he.service.models import Model
 from he.service.problems import Problem
+from he.service.store import StoreError
 from intnn.storage.document import write_atomically
 from intnn.values.value_object import Unstorable
 
@@ -30,7 +34,11 @@ class Networks(Unstorable, instead="make it again from the store's folder"):
 
     Args:
         folder: the folder, which is there.
-        models: the models that are served; what belongs to others is removed.
+        models: the models that are served; networks of others are removed.
+
+    Raises:
+        StoreError: if a revocation is damaged.
+        OSError: if a file cannot be read.
     """
 
     def __init__(self, folder: Path, models: Iterable[Model]) -> None:
@@ -43,8 +51,13 @@ class Networks(Unstorable, instead="make it again from the store's folder"):
             circuit, _, name = path.name.partition(".")
             try:
                 self._read(served[circuit], path, name)
-            except (KeyError, MessageError, NotPermittedError):  # another model's or owner's, or of no use any more
-                path.unlink()
+            except (KeyError, MessageError, NotPermittedError) as error:  # another model's or owner's, or of no use
+                if name != _REVOKED:
+                    path.unlink()
+                elif isinstance(error, MessageError):
+                    raise StoreError(
+                        f"{path} is damaged ({error}); put the newest revocation of the model's owner in its place"
+                    ) from error
 
     @property
     def size(self) -> int:
@@ -81,21 +94,41 @@ class Networks(Unstorable, instead="make it again from the store's folder"):
             self._permissions[path], self._sizes[path] = permission, len(data)
         return permission
 
+    def make_room(self) -> None:
+        """Remove the networks that permit nothing any more.
+
+        Raises:
+            OSError: if one cannot be removed.
+        """
+        for path, permission in [*self._permissions.items()]:
+            try:
+                permission.require(
+                    permission.circuit, permission.key, revocation=self._revocations.get(permission.circuit)
+                )
+            except NotPermittedError:
+                self._forget(path, permission)
+
     def permission(self, model: Model, key: str) -> Permission | None:
         """Return the permission of the newest network for a key; None if there is no network."""
         return self._permissions.get(self._path(model, key))
 
-    def given(self, model: Model, key: str) -> dict[str, Any]:
-        """Return what `PreparedCircuit.session` is given of the network for a key.
+    @contextmanager
+    def given(self, model: Model, key: str) -> Iterator[dict[str, Any]]:
+        """Give what `PreparedCircuit.session` is given of the network for a key; what it cannot use is forgotten.
 
         Raises:
-            NotPermittedError: if there is none.
+            NotPermittedError: if there is none, or it is lost, damaged, or unusable as its owner has made it.
             OSError: if it cannot be read.
         """
-        if self.permission(model, key) is None:
+        path, permission = self._path(model, key), self.permission(model, key)
+        if permission is None:
             raise NotPermittedError("the model's owner has issued no network for this key; ask it for one")
-        network = self._path(model, key).read_bytes()
-        return {"network": network, "owner": model.owner, "revocation": self.revocation(model)}
+        try:
+            yield {"network": path.read_bytes(), "owner": model.owner, "revocation": self.revocation(model)}
+        except (FileNotFoundError, MessageError):
+            event("damaged", model=model.name)
+            self._forget(path, permission)
+            raise NotPermittedError("the network for this key is lost or unusable; ask its owner for another") from None
 
     def revoke(self, model: Model, revocation: bytes) -> None:
         """Take note of a revocation; an older one changes nothing.
@@ -115,6 +148,12 @@ class Networks(Unstorable, instead="make it again from the store's folder"):
         """Return the model's owner's newest revocation; None if there is none."""
         found = self._revocations.get(model.digest)
         return None if found is None else found.to_bytes()
+
+    def _forget(self, path: Path, permission: Permission) -> None:
+        with self._lock:
+            if self._permissions.get(path) == permission:  # and no newer one has come
+                del self._permissions[path], self._sizes[path]
+                path.unlink(missing_ok=True)
 
     def _path(self, model: Model, name: str) -> Path:
         return self._folder / f"{model.digest}.{name}"

@@ -44,7 +44,7 @@ class Service(Unstorable, instead="start another one"):
         requests, uploads: places for what goes on at once.
 
     Raises:
-        StoreError: if another server uses the store, or it is of another version.
+        StoreError: if another server uses the store, it is of another version, or a revocation in it is damaged.
         OSError: if a file cannot be read.
         ValueError: if there are no models, or a file is malformed.
     """
@@ -55,13 +55,11 @@ class Service(Unstorable, instead="start another one"):
         self.models = models.load(config.models)
         self._tokens = None if config.tokens is None else Tokens.load(config.tokens)
         self.store = Store(config.store)
-        for model in self.models.values():
-            write_atomically(self._interface(model), model.interface)
-        served = {model.digest for model in self.models.values()}
-        for keys in self.store.keys_of(None):
-            if keys.circuit not in served:  # no address reaches them, not even to remove them
-                self.store.remove(keys)
-        self.networks = Networks(config.store / "networks", self.models.values())
+        try:
+            self.networks = self._kept()
+        except BaseException:
+            self.store.close()
+            raise
         self._sessions = Sessions(self.store, self.networks, limits)
         self.rates = Rates(limits.rate, limits.burst)
         self.requests = Gate("requests", limits.requests, limits.requests_each)
@@ -70,6 +68,16 @@ class Service(Unstorable, instead="start another one"):
         self._pool = ThreadPoolExecutor(limits.evaluations, "evaluation")
         self._turns = asyncio.Semaphore(limits.evaluations)
         self._watch()
+
+    def _kept(self) -> Networks:
+        """Make what is kept agree with the models, and return the networks that are."""
+        for model in self.models.values():
+            write_atomically(self._interface(model), model.interface)
+        served = {model.digest for model in self.models.values()}
+        for keys in self.store.keys_of(None):
+            if keys.circuit not in served:  # no address reaches them, not even to remove them
+                self.store.remove(keys)
+        return Networks(self.config.store / "networks", self.models.values())
 
     async def start(self) -> None:
         """Start the process that expands keys, so that the first client need not wait for it."""

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from threading import Lock
+from typing import Any
 from weakref import WeakValueDictionary
 
 from he.formats.stored import StoredError
@@ -42,8 +44,8 @@ class Sessions(Unstorable, instead="they are made of what the store has"):
         """Return the session of a client's keys.
 
         Raises:
-            MessageError: if the network that was issued for the keys is unusable.
-            NotPermittedError: if weights are encrypted, and were not issued for the keys, or may no longer be used.
+            NotPermittedError: if weights are encrypted, and were not issued for the keys, may no longer be used, or
+                cannot be.
             StoredError: if the keys' file is damaged, or holds other keys.
             OSError: if a file cannot be read.
         """
@@ -82,9 +84,11 @@ class Sessions(Unstorable, instead="they are made of what the store has"):
         mapped = ExpandedKeys.mapped(keys.path, model.prepared.circuit.interface)
         if mapped.id != keys.digest:
             raise StoredError(f"{keys.path} must hold the keys that the index names, and holds others")
-        given = self._networks.given(model, keys.digest) if model.owner else {}
         ledger = self._ledger(keys.client, model.digest)
-        return model.prepared.session(mapped, self._limits.threads, ledger=ledger, **given)
+        network: AbstractContextManager[dict[str, Any]]
+        network = self._networks.given(model, keys.digest) if model.owner else nullcontext({})
+        with network as given:
+            return model.prepared.session(mapped, self._limits.threads, ledger=ledger, **given)
 
     def _ledger(self, client: str, circuit: str) -> StoredLedger:
         """Return the ledger of a client and a circuit; all sessions that live share one."""

@@ -70,12 +70,13 @@ def save_model(path: Path, network: IntNetwork | Graph, family: Family) -> None:
 
 
 def write_state(issuing: Path, owner: ModelOwner) -> None:
-    """Write from what an owner goes on: whom it permits, the number of its next permission, and the least that counts.
+    """Write from what an owner goes on: whom it permits and has revoked, and the numbers of its permissions.
 
     Raises:
         OSError: if it cannot be written.
     """
-    state = {"permitted": sorted(owner.permitted), "next": owner.next_number, "least": owner.least_number}
+    keys = {"permitted": sorted(owner.permitted), "revoked": sorted(owner.revoked)}
+    state = {**keys, "next": owner.next_number, "least": owner.least_number}
     write_private(issuing / "state", json.dumps(state, indent=2).encode())
 
 

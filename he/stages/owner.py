@@ -52,13 +52,15 @@ def issue(folder: Path, model: Path, permit: str | None = None, days: float = 1,
 def revoke(folder: Path, model: Path, name: str) -> None:
     """Take a public key out of the permitted ones; all that was issued so far is revoked, and others get it anew.
 
+    It may be run again, for another exchange, or where the revocation has not reached a server.
+
     Args:
         folder: the folder of an exchange; `revocation` in it is for clients and servers.
         model: the folder of the model, with what is its owner's.
         name: the name of the public key.
 
     Raises:
-        NotPermittedError: if it is not among the permitted ones.
+        NotPermittedError: if it never was among the permitted ones.
         StoredError, StageError, OSError: as `issue`.
     """
     folder.mkdir(parents=True, exist_ok=True)
@@ -92,8 +94,8 @@ def _owner(model: Path) -> Iterator[ModelOwner]:
         assert isinstance(circuit, Circuit)  # weights modulo several primes are plain
         try:
             known = parsed(state)
-            numbers = {"first": known["next"], "least": known["least"]}
-            owner = ModelOwner(circuit, known["permitted"], signing_seed=seed, **numbers)
+            rest = {"first": known["next"], "least": known["least"], "revoked": known["revoked"]}
+            owner = ModelOwner(circuit, known["permitted"], signing_seed=seed, **rest)
         except (KeyError, TypeError, ValueError) as error:
             raise StageError(f"{secret} must be as its owner has left it, and is not: {error!r}") from error
         yield owner

@@ -159,7 +159,7 @@ def test_what_is_revoked_no_longer_counts_and_is_issued_anew_for_others():
     with pytest.raises(NotPermittedError, match="not among those"):
         owner.issue(client.public_key)
     with pytest.raises(NotPermittedError, match="not among those"):
-        owner.revoke(client.public_key.id)
+        owner.revoke("0" * 64)
     requests = {one: one.encrypt(inputs(NETWORK, 1)) for one in sessions}
     for one, session in sessions.items():
         session.revoke(revocation)
@@ -174,6 +174,7 @@ def test_what_is_revoked_no_longer_counts_and_is_issued_anew_for_others():
             with pytest.raises(NotPermittedError, match="has been revoked"):
                 one.admit(session.permission, owner.verification_key, older)
     renewed = session_of(prepared, other, owner, owner.issue(other.public_key), revocation=revocation)
+    assert owner.revoke(client.public_key.id) == revocation  # as one that did not arrive is sent again
     other.admit(renewed.permission, owner.verification_key, revocation)
     assert np.array_equal(
         other.decrypt(renewed.evaluate(requests[other]), requests[other]), NETWORK.logits(inputs(NETWORK, 1))

@@ -73,8 +73,17 @@ def test_what_is_no_call(live, sent) -> None:
     assert refused(received(live, sent)) == 400
 
 
-@pytest.mark.parametrize("sent", [b"GET /" + b"a" * 400_000, WELL[:-2] + b"a: " + b"b" * 400_000])
-def test_a_head_that_does_not_end(live, sent) -> None:
+@pytest.mark.parametrize(
+    "sent",
+    [
+        b"GET /" + b"a" * 400_000,
+        WELL[:-2] + b"a: " + b"b" * 400_000,
+        WELL[:-2] + b"a: " + b"b" * 70_000 + b"\r\n\r\n",
+        WELL[:-2] + b"".join(b"a: " + b"b" * 1000 + b"\r\n" for _ in range(70)) + b"\r\n",
+        WELL.replace(b"health", b"health?" + b"a" * 70_000),
+    ],
+)
+def test_a_head_that_does_not_end_or_is_too_long(live, sent) -> None:
     assert refused(received(live, sent)) == 431
 
 

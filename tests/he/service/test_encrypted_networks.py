@@ -2,6 +2,7 @@
 
 import shutil
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,8 +10,14 @@ import pytest
 
 from he import ModelOwner, NotPermittedError, compile_exact, prepare
 from he.__main__ import main
+from he.parties.encrypted_network import EncryptedNetwork, network_digest
+from he.parties.permission import Permission
 from he.service.client import RemoteModel, RemoteOwner
 from he.service.conversation import ServiceError
+from he.service.models import load
+from he.service.service import Service
+from he.service.store import StoreError
+from he.stages.owner import issued
 from he.testing import inputs
 from tests.he.service.conftest import Live
 from tests.he.service.running import NETWORKS, POLICY, hidden
@@ -187,14 +194,34 @@ def test_networks_take_room(encrypted_models, tmp_path):
         parties.sends.publish(network)
 
 
-def test_networks_of_models_that_are_gone_take_no_room(encrypted_models, tmp_path):
+def test_networks_that_permit_nothing_any_more_take_no_room(parties):
+    networks = parties.live.service.networks
+    (one, revoked), (other, _) = parties.client(), parties.client()
+    parties.sends.publish(revoked)
+    parties.sends.revoke(parties.owner.revoke(one.client.public_key.id))
+    network = parties.owner.issue(other.client.public_key).to_bytes()
+    parties.sends.publish(network)
+    assert networks.size == len(network)
+    assert is_right(other)
+    for path, permission in networks._permissions.items():
+        networks._permissions[path] = replace(permission, expires=0)
+    parties.remote().send_keys()
+    assert networks.size == 0
+    assert refused(other) == 403
+
+
+def test_networks_of_models_that_are_gone_take_no_room_and_stay_revoked(encrypted_models, tmp_path):
     with Live(encrypted_models, tmp_path) as live, Parties(live, encrypted_models) as parties:
-        parties.sends.publish(parties.client()[1])
-        parties.sends.revoke(parties.owner.revocation)
+        one, network = parties.client()
+        parties.sends.publish(network)
+        parties.sends.revoke(parties.owner.revoke(one.client.public_key.id))
     (tmp_path / "models").mkdir()
     shutil.copy(encrypted_models / "exact.he", tmp_path / "models/exact.he")
     with Live(tmp_path / "models", tmp_path):
-        assert not list((tmp_path / "store/networks").iterdir())
+        assert [path.suffix for path in (tmp_path / "store/networks").iterdir()] == [".revoked"]
+    again = Live(encrypted_models, tmp_path)
+    with again, Parties(again, encrypted_models) as parties, pytest.raises(ServiceError, match=r"403.*been revoked"):
+        parties.sends.publish(network)
 
 
 def test_the_commands(parties, encrypted_models, tmp_path, monkeypatch, capsys):
@@ -226,6 +253,69 @@ def test_the_commands(parties, encrypted_models, tmp_path, monkeypatch, capsys):
     assert "not among those" in told(issue)
 
 
+def test_a_revocation_that_did_not_arrive_is_sent_again(parties, encrypted_models, tmp_path, monkeypatch, capsys):
+    live, folder = parties.live, shutil.copytree(encrypted_models.parent / "owner", tmp_path / "owner")
+    one, network = parties.client()
+    parties.sends.publish(network)
+    name = one.client.public_key.id
+    issued(folder, one.client.public_key.to_bytes(), name)
+    monkeypatch.setenv("HE_TOKEN", "anothers")
+    command = ["revoke", live.url, "hidden", "--from", str(folder), name]
+    with pytest.raises(SystemExit):
+        main(command)
+    assert "refused (401)" in capsys.readouterr().err
+    assert is_right(one)
+    monkeypatch.setenv("HE_TOKEN", live.tokens["bob"])
+    for _ in range(2):
+        assert main(command) == 0
+        assert refused(one) == 403
+    with pytest.raises(SystemExit):
+        main([*command[:-1], "0" * 64])
+    assert "not among those" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("damage", [Path.unlink, lambda path: path.write_bytes(path.read_bytes()[:-1])])
+def test_a_network_whose_file_is_lost_or_damaged_is_issued_again(parties, damage):
+    one, network = parties.client()
+    parties.sends.publish(network)
+    (path,) = (parties.live.folder / "store/networks").iterdir()
+    damage(path)
+    with pytest.raises(ServiceError, match=r"403.*lost or unusable"):
+        one.predict(IMAGES)
+    assert parties.live.service.networks.size == 0
+    assert parties.live.service.store.count == 1  # the client's keys are not to blame
+    parties.sends.publish(network)
+    assert is_right(one)
+
+
+def test_a_network_that_its_owner_has_made_unusable_is_not_read_again(parties):
+    one, network = parties.client()
+    its = EncryptedNetwork.from_bytes(network, hidden(), parties.key)
+    parts = [b"\xff" * len(part) for part in its.ciphertexts]
+    fields = {**its.permission._fields(), "network": network_digest(parts)}
+    lie = EncryptedNetwork(Permission.signed(parties.owner._signer, **fields), parts)
+    parties.sends.publish(lie.to_bytes())
+    with pytest.raises(ServiceError, match=r"403.*lost or unusable"):
+        one.predict(IMAGES)
+    assert not list((parties.live.folder / "store/networks").iterdir())
+
+
+def test_a_revocation_that_is_damaged_is_not_forgotten(encrypted_models, tmp_path):
+    with Live(encrypted_models, tmp_path) as live, Parties(live, encrypted_models) as parties:
+        one, network = parties.client()
+        parties.sends.publish(network)
+        parties.sends.revoke(parties.owner.revoke(one.client.public_key.id))
+        newest = parties.owner.revocation
+    (path,) = (tmp_path / "store/networks").glob("*.revoked")
+    path.write_bytes(newest[:-1])
+    with pytest.raises(StoreError, match="put the newest revocation"):
+        Service(live.config)
+    path.write_bytes(newest)
+    with Live(encrypted_models, tmp_path) as live:
+        assert live.http.get("/v1/models/hidden/revocation").content == newest
+        assert live.service.networks.size == 0
+
+
 @pytest.mark.parametrize("owner", [None, b"", b"x" * 31])
 def test_a_model_is_served_with_its_owner_s_key(encrypted_models, owner, tmp_path, capsys):
     shutil.copy(encrypted_models / "hidden.he", tmp_path / "hidden.he")
@@ -234,6 +324,16 @@ def test_a_model_is_served_with_its_owner_s_key(encrypted_models, owner, tmp_pat
     with pytest.raises(SystemExit):
         main(["serve", "--models", str(tmp_path), "--store", str(tmp_path / "store"), "--port", "0"])
     assert "hidden.owner" in capsys.readouterr().err
+
+
+def test_a_circuit_of_two_owners_is_not_served(encrypted_models, tmp_path):
+    shutil.copytree(encrypted_models, tmp_path, dirs_exist_ok=True)
+    shutil.copy(tmp_path / "hidden.he", tmp_path / "same.he")
+    shutil.copy(tmp_path / "hidden.owner", tmp_path / "same.owner")
+    assert {"hidden", "same"} <= {*load(tmp_path)}
+    (tmp_path / "same.owner").write_bytes(ModelOwner(hidden()).verification_key)
+    with pytest.raises(ValueError, match="must have one owner"):
+        load(tmp_path)
 
 
 def test_a_key_of_two_owners_is_not_served(tmp_path, capsys):

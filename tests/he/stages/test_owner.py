@@ -21,6 +21,7 @@ from tests.he.stages.test_stages import tree
 POLICY = Policy(security="insecure")
 NETWORK = table_network()
 IMAGES = inputs(NETWORK, 6)
+OTHERS = '{"permitted": [], "revoked": ["x"], "next": 0, "least": 0}'
 
 
 def made(path):
@@ -110,13 +111,21 @@ def test_what_is_revoked_is_issued_anew_for_others(copy, tmp_path):
             stage()
     with pytest.raises(NotPermittedError, match="not among those"):
         owner.issue(path / "io", path / "model", again=True)
-    assert json.loads((path / "model/issuing/state").read_text()) == {"permitted": [other], "next": 2, "least": 2}
+    assert json.loads((path / "model/issuing/state").read_text()) == {
+        "permitted": [other],
+        "revoked": [name],
+        "next": 2,
+        "least": 2,
+    }
     for part in ("images.npy", "server"):
         (tmp_path / "other" / part).symlink_to(path / part)
     shutil.copy(path / "io/revocation", tmp_path / "other/io/revocation")
     with pytest.raises(NotPermittedError, match="has been revoked"):
         predicted(tmp_path / "other")
     owner.issue(tmp_path / "other/io", path / "model", again=True)
+    revocation = (path / "io/revocation").read_bytes()
+    owner.revoke(tmp_path / "later", path / "model", name)  # for another exchange: nothing more is revoked
+    assert (tmp_path / "later/revocation").read_bytes() == revocation
     assert np.array_equal(predicted(tmp_path / "other"), NETWORK.logits(IMAGES))
 
 
@@ -130,7 +139,7 @@ def test_files_of_other_parties_are_refused(copy, tmp_path):
     shutil.copy(foreign / "server/owner.key", path / "server/owner.key")
     with pytest.raises(NotPermittedError, match="has not signed"):
         client.encrypt(path / "io", path / "server", path / "images.npy", POLICY)
-    for state in ("{}", "[]", '{"permitted": ["x"], "next": 0, "least": 0}'):
+    for state in ("{}", "[]", '{"permitted": ["x"], "revoked": [], "next": 0, "least": 0}', OTHERS):
         (path / "model/issuing/state").write_text(state)
         with pytest.raises(StageError, match="as its owner has left it"):
             owner.issue(path / "io", path / "model", again=True)
