@@ -83,7 +83,7 @@ def _digest(arguments: Sequence[Tensor | float | None]) -> str:
     for value in arguments:
         if isinstance(value, Tensor):
             digest.update(f"{value.dtype} {tuple(value.shape)}\n".encode())
-            digest.update(value.detach().cpu().contiguous().flatten().view(torch.uint8).numpy())
+            digest.update(value.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().data)
         else:
             digest.update(f"{value if value is None else float(value)!r}\n".encode())
     return digest.hexdigest()
