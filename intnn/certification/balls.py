@@ -25,7 +25,7 @@ def integer_ball(network: IntNetwork, x: ArrayLike, steps: int) -> Interval:
     """
     domain = instance(network, IntNetwork, "network").input_domain
     centre = batched(domain.require(x, "x"), network.input_shape, "x")
-    steps = min(integer(steps, "steps", 0), domain.size)
+    steps = min(integer(steps, "steps", 0), domain.size - 1)
     return Interval(
         np.maximum(centre, domain.lo + steps) - steps, np.minimum(centre, domain.hi - steps) + steps
     )  # without an overflow at the ends of int64  # fmt: skip

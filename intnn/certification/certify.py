@@ -56,12 +56,14 @@ def certify(network: IntNetwork, ball: Interval, labels: ArrayLike, method: Meth
         ValueError: A box leaves the domain, shapes do not fit, a label is no class, or the method is unknown.
     """
     instance(network, IntNetwork, "network")
+    instance(ball, Interval, "ball", "`integer_ball` and `real_ball` make one")
     low, high = (network.input_domain.require(end, "ball") for end in (ball.lo, ball.hi))
     if low.shape[1:] != network.input_shape:
         raise ValueError(f"`ball` must hold boxes of shape {network.input_shape}, got {low.shape[1:]}")
     classes, labels = int(np.prod(network.output_shape)), integers(labels, "labels")
     if labels.shape != low.shape[:1] or labels.min() < 0 or labels.max() >= classes:
         raise ValueError(f"`labels` must be {len(low)} classes below {classes}, got {labels.shape}")
+    labels = frozen(labels)
     if method not in get_args(Method):
         raise ValueError(f"`method` must be one of {', '.join(get_args(Method))}, got {method!r}")
     largest = max(map(np.prod, (network.input_shape, *network.shapes)))

@@ -9,12 +9,13 @@ from typing import NamedTuple
 import numpy as np
 
 from intnn.certification.hulls import edges
+from intnn.certification.transposed import magnitude
 from intnn.layers.activations import IntPolynomial, LutActivation, Requantise
 from intnn.layers.boxes import Box
 from intnn.values.arrays import Array, IntArray, exactly
 from intnn.values.lut import Lut
 
-EXACT = 1 << 62  # products of a table's differences and distances stay below
+EXACT = 1 << 62  # what products of differences of a table's values stay below, or are Python ints
 
 #: What is not linear; other layers and joins are.
 CURVED = (LutActivation, IntPolynomial, Requantise)
@@ -66,11 +67,16 @@ def _constant(given: Box) -> tuple[Lines, Lines]:
 
 
 def _is_small(lut: Lut) -> bool:
-    return 2 * lut.range.magnitude * lut.domain.size < EXACT
+    return _greatest_rise(lut) * lut.domain.size < EXACT
+
+
+def _greatest_rise(lut: Lut) -> int:
+    return 2 * lut.range.magnitude
 
 
 def _of_table(lut: Lut, low: IntArray, high: IntArray) -> tuple[Lines, Lines]:
     size, lowest = lut.domain.size, lut.domain.lo
+    kind = np.int64 if _greatest_rise(lut) * lut.domain.magnitude < EXACT else object  # of a line's value at zero
     pairs, places = np.unique((low - lowest) * size + (high - lowest), return_inverse=True)
     first, last = pairs // size, pairs % size
 
@@ -79,7 +85,7 @@ def _of_table(lut: Lut, low: IntArray, high: IntArray) -> tuple[Lines, Lines]:
         edges(table, first, last, ends)
         a, b = ends.T
         p, q = table[b] - table[a], np.maximum(b - a, 1)
-        values = turned * p, q, turned * (q * table[a] - p * (a + lowest))
+        values = turned * p, q, turned * (q * table[a] - exactly(p, kind) * (a + lowest))
         return Lines(*(value[places].reshape(low.shape) for value in values))
 
     return below(lut.table, 1), below(-lut.table, -1)
@@ -88,7 +94,7 @@ def _of_table(lut: Lut, low: IntArray, high: IntArray) -> tuple[Lines, Lines]:
 def _of_parabola(coefficients: tuple[int, ...], low: Array, high: Array) -> tuple[Lines, Lines]:
     """The polynomial (c (low + high) + d) z + e + c (z^2 - (low + high) z), whose last term has these extremes."""
     e, d, c = coefficients
-    kind = object if _magnitude(low, high) ** 2 * (abs(c) + 1) + abs(d) + abs(e) >= EXACT >> 2 else np.int64
+    kind = object if magnitude(low, high) ** 2 * (abs(c) + 1) + abs(d) + abs(e) >= EXACT >> 2 else np.int64
     low, high = exactly(low, kind), exactly(high, kind)
     middle = (low + high) // 2
     dips = c * -(middle * (low + high - middle)), c * -(low * high)
@@ -115,7 +121,3 @@ def _of_rescaling(node: Requantise, low: Array, high: Array, constant: tuple[Lin
 
 def _integers(values: Array) -> Array:
     return values if values.dtype == object else exactly(values, np.int64)
-
-
-def _magnitude(*arrays: Array) -> int:
-    return max(int(abs(end)) for array in arrays for end in (array.min(), array.max()))

@@ -3,7 +3,7 @@
 import numpy as np
 
 from intnn.certification.lines import CURVED, Lines, lines
-from intnn.certification.transposed import LIMIT, held, row_sum, transposed
+from intnn.certification.transposed import LIMIT, held, magnitude, row_sum, transposed
 from intnn.layers.boxes import Box, spread
 from intnn.network.edges import INPUT, flow
 from intnn.network.network import IntNetwork
@@ -69,7 +69,7 @@ def margins(network: IntNetwork, box: Box, labels: IntArray, by_lines: bool) -> 
 
 def _worst(c: Array, box: Box) -> Array:
     """The least values of linear functions [n k, *shape] over n boxes, [n k]."""
-    c = held(c, _magnitude(*box))
+    c = held(c, magnitude(*box))
     c = c.reshape(len(box[0]), -1, box[0][0].size)
     low, high = (exactly(end, c.dtype).reshape(len(c), -1, 1) for end in box)
     return (np.maximum(c, 0) @ low + np.minimum(c, 0) @ high).reshape(-1)
@@ -84,8 +84,8 @@ def _through(c: Array, below: Lines, above: Lines, read: Box) -> tuple[Array, Ar
     low, _ = read
     n, shape = len(low), low.shape[1:]
     ends = (*below, *above, *read)
-    biggest = max(_magnitude(*below[:1], *above[:1]), _magnitude(*below[1:2], *above[1:2]), _magnitude(*read), 1)
-    worst = 2 * row_sum(c) * max(biggest, _magnitude(below.b, above.b)) + (4 * biggest + low.size) * biggest
+    biggest = max(magnitude(*below[:1], *above[:1]), magnitude(*below[1:2], *above[1:2]), magnitude(*read), 1)
+    worst = 2 * row_sum(c) * max(biggest, magnitude(below.b, above.b)) + (4 * biggest + low.size) * biggest
     kind = np.int64 if worst < LIMIT else object
     c = exactly(c, kind).reshape(n, -1, *shape)
     p_below, q_below, b_below, p_above, q_above, b_above, low, high = (exactly(end, kind)[:, None] for end in ends)
@@ -102,10 +102,6 @@ def _through(c: Array, below: Lines, above: Lines, read: Box) -> tuple[Array, Ar
 
 def _sum(a: Array, b: Array) -> Array:
     """The sum in a dtype that holds it, whatever those of the parts."""
-    worst = _magnitude(a) + _magnitude(b)
+    worst = magnitude(a) + magnitude(b)
     kind = np.int64 if worst < LIMIT else object
     return exactly(a, kind) + exactly(b, kind)
-
-
-def _magnitude(*arrays: Array) -> int:
-    return max(int(abs(end)) for array in arrays for end in (array.min(), array.max()))

@@ -59,6 +59,11 @@ def transposed(node: Node | Join, c: Array, shapes: Sequence[Shape]) -> tuple[Ar
     raise TypeError(f"must be a linear layer or a join, got {type(node).__name__}")
 
 
+def magnitude(*arrays: Array) -> int:
+    """The largest absolute value in arrays of whole numbers; int64 has none of its least number."""
+    return max(abs(int(end)) for array in arrays for end in (array.min(), array.max()))
+
+
 def row_sum(c: Array) -> int:
     """What no sum of a row's magnitudes [rows, ...] exceeds."""
     rows = np.abs(c).reshape(len(c), -1)
@@ -69,13 +74,13 @@ def row_sum(c: Array) -> int:
 
 def held(c: Array, factor: int) -> Array:
     """Coefficients in the fastest dtype in which sums of them times magnitudes up to a factor are exact."""
-    worst = row_sum(c) * factor
+    worst = max(row_sum(c), 1) * max(factor, 1)  # both are held, whatever the other is
     return exactly(c, numpy_.arithmetic(worst) if worst < LIMIT else object)
 
 
 def _held(c: Array, *parameters: Array) -> tuple[Array, ...]:
     """Coefficients and a layer's parameters in a dtype in which the layer is exact."""
-    c = held(c, max(1, *(int(abs(end)) for values in parameters for end in (values.min(), values.max()))))
+    c = held(c, magnitude(*parameters))
     return c, *(values.astype(c.dtype) for values in parameters)
 
 

@@ -13,6 +13,7 @@ from intnn.quantisation.calibrate import calibrate
 from intnn.quantisation.config import QuantConfig
 from intnn.quantisation.tables import integer_tables
 from plaintext_models.bridge.export import to_graph, to_network
+from plaintext_models.bridge.plain import require_plain
 from plaintext_models.training.qat.quantiser import InputQuantiser
 from plaintext_models.training.qat.table_network import TableNetwork
 
@@ -35,14 +36,16 @@ def integer_twin(module: nn.Module, images: Tensor, sizes: QuantConfig, name: st
 
     Raises:
         TypeError: The module has branches, or layers that cannot be exported.
-        ValueError: Where `integer_tables` or `quantise_by_ranges` raises it.
+        ValueError: Something besides a layer's class decides what it computes; or where `integer_tables` or
+            `quantise_by_ranges` raises it.
     """
     if isinstance(module, TableNetwork):
         return to_network(module, name)
-    first = next(module.children(), None) if isinstance(module, nn.Sequential) else None
-    if not isinstance(first, InputQuantiser):
+    if type(module) is not nn.Sequential or type(first := next(iter(module), None)) is not InputQuantiser:
         return integer_tables(to_graph(module, tuple(images.shape[1:]), name), images.double().numpy(), sizes)
-    graph = to_graph(nn.Sequential(*list(module.children())[1:]), tuple(images.shape[1:]), name)
+    require_plain(module, "module")
+    require_plain(first, "module.0")
+    graph = to_graph(module[1:], tuple(images.shape[1:]), name)
     with torch.no_grad():
         ranges = calibrate(graph, first(images).double().numpy(), COVERED)
     ranges = replace(ranges, input=(float(first.domain.lo), float(first.domain.hi)))

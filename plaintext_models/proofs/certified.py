@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from plaintext_models.bridge.plain import require_plain
 from plaintext_models.nets.layers import Square, SumPool2d
 from plaintext_models.proofs.schedule import Schedule
 from plaintext_models.training.loop import Batch, LossHook
@@ -36,6 +37,7 @@ def certified(module: nn.Module, schedule: Schedule) -> LossHook:
 
     Raises:
         TypeError: The module is no such chain.
+        ValueError: Where `require_bounded` raises it.
     """
     require_bounded(module)
 
@@ -76,24 +78,31 @@ def worst_logits(module: nn.Module, images: Tensor, labels: Tensor, radius: floa
 
 def layers_of(module: nn.Module) -> tuple[nn.Module, ...]:
     """The layers of a chain in their order, the quantiser of a `TableNetwork` among them."""
-    if isinstance(module, TableNetwork):
+    if type(module) is TableNetwork:  # by its very class: a subclass may compute anything
         return (module.quantiser, *module.layers)
-    return tuple(module.children()) if isinstance(module, nn.Sequential) else (module,)
+    return tuple(module) if type(module) is nn.Sequential else (module,)  # a layer may come twice
 
 
 def require_bounded(module: nn.Module) -> None:
     """Refuse a module that boxes cannot go through.
 
     Raises:
-        TypeError: It is not a chain of layers that `BOUNDS` knows and that ends in a linear layer.
+        TypeError: It is not a chain of layers that `BOUNDS` knows and that ends in a linear layer; or one is
+            parametrised.
+        ValueError: Something besides a layer's class decides what it computes, as `require_plain` says; or a
+            convolution pads with something else than zeros.
     """
     *layers, last = layers_of(module)
     unknown = next((layer for layer in layers if type(layer) not in BOUNDS), None)
-    if unknown is not None or not isinstance(last, nn.Linear | BoundedLinear):
+    if unknown is not None or type(last) not in (nn.Linear, BoundedLinear):
         known = ", ".join(kind.__name__ for kind in BOUNDS)
         raise TypeError(
             f"`module` must be a chain of {known}, the last of them linear, got {last if unknown is None else unknown}"
         )
+    for name, layer in module.named_modules(prefix="module"):
+        require_plain(layer, name)
+        if getattr(layer, "padding_mode", "zeros") != "zeros":
+            raise ValueError(f"`module` must pad with zeros, got {layer} as {name}")
 
 
 def _parameters(layer: nn.Module) -> tuple[Tensor, Tensor]:

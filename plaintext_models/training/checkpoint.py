@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import io
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from intnn.storage.document import write_atomically
 
@@ -38,12 +39,14 @@ class Checkpoint:
 
     Args:
         path: Its file; None keeps nothing.
+        arguments: The numbers and tensors that decide what the training gives, its weights before it among them.
         parts: What has a state: the module, its optimiser, the schedule, and the generator of the hooks. Torch's own
             generator, from which layers draw, goes along.
     """
 
-    def __init__(self, path: Path | None, **parts: Any) -> None:
+    def __init__(self, path: Path | None, arguments: Sequence[Tensor | float | None], **parts: Any) -> None:
         self._path, self._parts = path, parts
+        self._arguments = "" if path is None else _digest(arguments)
 
     def resumed(self) -> list[tuple[float, float]]:
         """Put everything back to where the file left it; the loss and the score of all epochs so far.
@@ -54,12 +57,11 @@ class Checkpoint:
         if self._path is None or not self._path.is_file():
             return []
         state = read_state(self._path)
-        try:
-            for name, part in self._parts.items():
-                put = part.set_state if isinstance(part, torch.Generator) else part.load_state_dict
-                put(state[name])
-        except (KeyError, RuntimeError, ValueError) as error:
-            raise ValueError(f"{self._path} must belong to this training, got another's; delete it") from error
+        if state.get("arguments") != self._arguments:
+            raise ValueError(f"{self._path} must belong to this training, got another's; delete it")
+        for name, part in self._parts.items():
+            put = part.set_state if isinstance(part, torch.Generator) else part.load_state_dict
+            put(state[name])
         torch.set_rng_state(state["torch"])
         return [tuple(record) for record in state["history"]]
 
@@ -71,4 +73,17 @@ class Checkpoint:
             name: part.get_state() if isinstance(part, torch.Generator) else part.state_dict()
             for name, part in self._parts.items()
         }
-        write_state(self._path, {**states, "torch": torch.get_rng_state(), "history": history})
+        rest = {"arguments": self._arguments, "torch": torch.get_rng_state(), "history": history}
+        write_state(self._path, {**states, **rest})
+
+
+def _digest(arguments: Sequence[Tensor | float | None]) -> str:
+    """The SHA-256 of numbers, and of tensors with their types and shapes."""
+    digest = hashlib.sha256()
+    for value in arguments:
+        if isinstance(value, Tensor):
+            digest.update(f"{value.dtype} {tuple(value.shape)}\n".encode())
+            digest.update(value.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().data)
+        else:
+            digest.update(f"{value if value is None else float(value)!r}\n".encode())
+    return digest.hexdigest()

@@ -115,6 +115,7 @@ def train(
         loss: What is minimised.
         after_epoch: Called after every epoch that is trained.
         checkpoint: A file that holds the training after every epoch: where it is there, the training goes on from it.
+            One of other numbers, data or weights to begin with is refused; hooks have to be the same.
         progress: Whether to show a bar.
 
     Returns:
@@ -177,6 +178,7 @@ def minimise(
         score: What is shown beside the loss, and recorded as ``accuracy``.
         after_epoch: Called after every epoch that is trained.
         checkpoint: A file that holds the training after every epoch: where it is there, the training goes on from it.
+            One of other numbers, data or weights to begin with is refused; hooks have to be the same.
         progress: Whether to show a bar.
 
     Returns:
@@ -201,10 +203,19 @@ def minimise(
         generator = torch.Generator().manual_seed(seed)
         optimiser = torch.optim.AdamW(module.parameters(), learning_rate, weight_decay=weight_decay)
         schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, learning_rate, steps, pct_start=0.1)
-        kept = Checkpoint(checkpoint, module=module, optimiser=optimiser, schedule=schedule, generator=generator)
+        numbers = epochs, batch_size, learning_rate, seed, weight_decay, gradient_limit
+        kept = Checkpoint(
+            checkpoint,
+            (*numbers, inputs, targets, *before.values()),
+            module=module,
+            optimiser=optimiser,
+            schedule=schedule,
+            generator=generator,
+        )
         module.train()
         try:
             history += [EpochRecord(*record) for record in kept.resumed()]
+            good = _state(module)
             for epoch in range(len(history), epochs):
                 loss_sum, score_sum = 0.0, 0.0
                 order = torch.randperm(len(inputs), generator=generator)

@@ -59,6 +59,7 @@ def make(
         loss: What is minimised; the cross-entropy if None. A recipe with proofs has a loss of its own.
         answers: What the module should say, [n, ...], where that is not the labels of the training images.
         checkpoint: A file that holds the training after every epoch: where it is there, the training goes on from it.
+            What it is compared with, and what not, `minimise` says.
         watch: Shown the module after every epoch, in evaluation mode.
 
     Returns:

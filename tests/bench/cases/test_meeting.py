@@ -12,7 +12,9 @@ from bench.__main__ import app
 from bench.cases import meeting, meetings
 from bench.cases.meetings import FIELDS, MEETINGS, PRUNED
 from bench.harness.rows import read
-from intnn import QuantConfig
+from intnn import Dense, IntDomain, IntNetwork, QuantConfig
+from plaintext_models.attacks.core.ball import Ball
+from plaintext_models.attacks.core.norms import inside
 from plaintext_models.bridge.integers import integer_twin
 from plaintext_models.data import datasets
 from plaintext_models.zoo.registry import RECIPES
@@ -39,6 +41,19 @@ def digits():
 
 def invoke(*arguments):
     return CliRunner(env={"COLUMNS": "120"}).invoke(app, ["meeting", *map(str, arguments)])
+
+
+def test_proofs_hold_for_averages_that_float32_rounds():
+    pixels = torch.tensor([[[[0.8597005009651184, 0.8814577460289001], [0.8270781636238098, 0.8305624127388]]]])
+    moved = torch.tensor([[[[0.9597017168998718, 0.9814589619636536], [0.9270793795585632, 0.9305636286735535]]]])
+    assert inside(Ball("linf", 0.1), pixels, moved).all()
+    mean, moved_mean = (meetings.DOWNSAMPLED(image).flatten(1).numpy() for image in (pixels, moved))
+    scale = 2.0**40
+    threshold = int(moved_mean.item() * scale)  # class 1 begins where the average can come to
+    layers = (Dense(np.array([[0], [1]]), np.array([0, -threshold + 1])),)
+    network = IntNetwork((1,), IntDomain(0, 1 << 40), layers, scale)
+    assert network.predict(network.quantise_input(moved_mean)).tolist() == [1]
+    assert not any(proved.any() for proved in meeting.proofs(network, mean, np.array([0]), 0.1).values())
 
 
 def test_rows_table_and_picture(tmp_path, field):

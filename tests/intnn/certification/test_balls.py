@@ -4,10 +4,10 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
-from intnn import Dense, IntDomain, IntNetwork, certify, integer_ball, real_ball
+from intnn import Dense, Flatten, IntDomain, IntNetwork, certify, integer_ball, real_ball
 
 REALS = st.floats(0, 1) | st.integers(0, 255).map(lambda level: float(np.float32(level) / np.float32(255)))
 
@@ -44,11 +44,13 @@ def test_the_last_float_below_a_threshold_does_not_reach_it():
     ]
 
 
-@given(st.integers(-(2**63), 2**63 - 1), st.integers(0, 2**63 - 1))
-def test_an_integer_ball_ends_at_the_domain(x, steps):
-    domain = IntDomain(-(2**62), 2**62 - 1)
+@given(st.integers(-(2**63), 2**63 - 1), st.integers(0, 2**63 - 1), st.sampled_from([-(2**62), 1]))
+@example(5, 2**63 - 1, 1)
+def test_an_integer_ball_ends_at_the_domain(x, steps, lowest):
+    domain = IntDomain(lowest, 2**62 - 1 if lowest < 0 else 2**63 - 1)
     x = max(min(x, domain.hi), domain.lo)
-    box = integer_ball(network(domain, 1.0), np.array([[x]]), steps)
+    same = IntNetwork((1,), domain, (Flatten(),))
+    box = integer_ball(same, np.array([[x]]), steps)
     assert (box.lo.item(), box.hi.item()) == (max(x - steps, domain.lo), min(x + steps, domain.hi))
 
 
@@ -76,3 +78,5 @@ def test_a_ball_of_another_network_is_refused():
         certify(small, integer_ball(small, np.array([[1]]), 1), [2])
     with pytest.raises(ValueError, match="`method` must be"):
         certify(small, integer_ball(small, np.array([[1]]), 1), [0], "guesses")
+    with pytest.raises(TypeError, match="`ball` must be an Interval, got tuple"):
+        certify(small, (np.array([[0]]), np.array([[1]])), [0])

@@ -42,6 +42,14 @@ def test_of_equal_logits_the_first_is_the_answer():
     assert certify(equal, ball, [0, 1, 2]).certified.tolist() == [True, False, False]
 
 
+def test_a_certificate_keeps_the_labels_that_it_was_asked_for():
+    network = IntNetwork((1,), IntDomain(0, 3), (Dense(np.zeros((2, 1), int), np.array([0, 5])),))
+    labels = np.array([1])
+    certificate = certify(network, integer_ball(network, np.array([[1]]), 1), labels)
+    labels[0] = 0
+    assert certificate.labels.tolist() == [1]
+
+
 def test_many_boxes_are_as_good_as_one_at_a_time():
     rng = np.random.default_rng(0)
     layers = (

@@ -3,6 +3,7 @@
 from itertools import product
 
 import numpy as np
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -136,6 +137,44 @@ def test_integers_beyond_int64_stay_exact():
     low, high = np.array([[-1, 2]]), np.array([[1, 3]])
     assert_as_defined(network, low, high, np.array([0]))
     assert_sound(network, low[0], high[0], 0)
+
+
+@pytest.mark.parametrize("lowest", [-(2**63), -(2**62) - 2, 2**61, 2**62, 2**63 - 5])
+def test_tables_far_from_zero_have_their_lines(lowest):
+    # A line's value at zero, slope times 2**61, is beyond int64.
+    domain = IntDomain(lowest, lowest + 4)
+    table = LutActivation(Lut(domain, np.array([0, 4, 8, 12, 17])))
+    inputs = (IntPolynomial((0, 1)),) if lowest == -(2**63) else ()  # without it, this is no accumulator
+    network = IntNetwork((1,), domain, (*inputs, table, Dense(np.array([[1], [0]]), np.array([0, 8]))))
+    low, high = np.array([[lowest]]), np.array([[lowest + 4]])
+    for label in (0, 1):
+        assert_as_defined(network, low, high, np.array([label]))
+        assert_sound(network, low[0], high[0], label)
+
+
+LEAST = -(2**63)  # of int64, whose magnitude is no int64
+
+
+@pytest.mark.parametrize(
+    ("weight", "bias", "low", "high"),
+    [
+        ([[LEAST, 1], [0, 0]], [0, 0], [-3, 2], [-3, 3]),
+        ([[1, 1], [0, 0]], [LEAST, LEAST + 5], [1, 0], [1, 3]),
+        ([[1, 7], [1, 0]], [5, 0], [LEAST, -3], [LEAST + 2, 3]),
+    ],
+)
+def test_the_least_int64_is_as_large_as_it_is(weight, bias, low, high):
+    last = Dense(np.array(weight), np.array(bias))
+    network = IntNetwork((2,), IntDomain(LEAST, 3), (Dense(np.eye(2, dtype=int), [0, 0]), IntPolynomial((0, 1)), last))
+    for label in (0, 1):
+        assert_as_defined(network, np.array([low]), np.array([high]), np.array([label]))
+
+
+def test_coefficients_beyond_floats_stay_exact_at_an_input_of_zeros():
+    large, square = Dense(np.full((2, 2), 1 << 62), np.array([1, 2])), IntPolynomial((0, 0, 1))
+    network = IntNetwork((2,), IntDomain(-3, 3), (large, square, large, square, large))
+    zeros = np.zeros((1, 2), int)
+    assert_as_defined(network, zeros, zeros, np.array([1]))
 
 
 def test_lines_prove_what_intervals_cannot():

@@ -20,10 +20,17 @@ from plaintext_models.proofs.schedule import Schedule
 from plaintext_models.training.loop import Batch, train
 
 SHAPE = (1, 10, 10)
+
+
+def chain(*layers):
+    return nn.Sequential(*layers, nn.Linear(9, 4))
+
+
 NETWORKS = {
     "rounded": lambda: mlp(SHAPE, 4, (12, 6), input_bits=2),
     "tanh": lambda: mlp(SHAPE, 4, (12,), "tanh"),
     "squares": lambda: cnn(SHAPE, 4, channels=3, kernel=3, stride=2, padding=1, hidden=(5,), activation="square"),
+    "one activation twice": lambda: chain(nn.Flatten(), nn.Linear(100, 9), same := nn.Tanh(), nn.Linear(9, 9), same),
     "maxima": lambda: pooled_cnn(SHAPE, 4, channels=(3, 4), hidden=6),
     "sums": lambda: nn.Sequential(SumPool2d(2), nn.Flatten(), nn.Linear(25, 4, bias=False)),
     "table": lambda: table_mlp(SHAPE, 4, hidden=9, points=57, input_bits=2),
@@ -75,6 +82,24 @@ def test_bounds_on_integers_are_the_margins_that_are_proved(seed, name, radius):
 def test_what_intervals_cannot_go_through_is_refused():
     for module in (resnet(SHAPE, 4), nn.Sequential(nn.Flatten(), nn.Softplus(), nn.Linear(100, 4)), nn.ReLU()):
         with pytest.raises(TypeError, match="`module` must be a chain of"):
+            certified(module, Schedule(0.1))
+
+
+class Negated(nn.Sequential):
+    def forward(self, x):
+        return -super().forward(x)
+
+
+def test_what_something_else_than_its_layers_decides_is_refused():
+    with pytest.raises(TypeError, match="`module` must be a chain of"):
+        certified(Negated(nn.Flatten(), nn.Linear(100, 4)), Schedule(0.1))
+    reflected = nn.Conv2d(1, 1, 3, padding=1, padding_mode="reflect")
+    with pytest.raises(ValueError, match="`module` must pad with zeros"):
+        certified(nn.Sequential(reflected, nn.Flatten(), nn.Linear(100, 4)), Schedule(0.1))
+    for place in ("rounded", "table"):
+        module, _ = built(place)
+        module.register_forward_hook(lambda *seen: -seen[-1])
+        with pytest.raises(ValueError, match="must have no forward hooks"):
             certified(module, Schedule(0.1))
 
 
