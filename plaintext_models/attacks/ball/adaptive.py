@@ -133,13 +133,12 @@ class _Hunt:
 
             gradient, logits = self.target.gradient(moved, loss)
             self.queries[rows] += 1
-            over = self._noted(rows, moved, logits)
-            if over.any():
-                left = ~over
+            left = ~self._noted(rows, moved, logits)
+            if not left.any() or step == steps:
+                return
+            if not left.all():
                 rows, moved, gradient, aims = (values[left] for values in (rows, moved, gradient, aims))
                 rule.keep(left)
-            if not len(rows) or step == steps:
-                return
             moved = rule.along(moved, gradient, spread((1 + math.cos(math.pi * step / steps)) * rule.size, moved))
             self.iterations[rows] += 1
 
