@@ -303,7 +303,7 @@ class ServiceOptions(Options):
     network: Annotated[tuple[str, ...], Option("One or several.", choices=names.shipped_networks)] = (
         "digits-square-cnn",
     )
-    rounds: Annotated[int, Option("Turns of one image, here and over loopback.", least=1)] = TURNS
+    rounds: Annotated[int, Option("Turns of one image, here and over loopback.", least=1)] = 150
     threads: Annotated[int, Option("Of an evaluation.", least=1, most=MAX_THREADS)] = 1
     clients: Annotated[int, Option("How many ask at once.", least=1)] = 64
     tenants: Annotated[int, Option("How many sets of keys they have together.", least=1)] = 8
