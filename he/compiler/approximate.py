@@ -20,8 +20,9 @@ from he.compiler.evaluate import POLYNOMIALS, activate_polynomial
 from he.compiler.fit import Fit
 from he.compiler.fit_ckks import fit_ckks
 from he.compiler.norms import MOST_AMPLIFIED, normalised, polynomials_of, reach
-from he.compiler.ranges import LEAST_MARGIN, Calibration, Guard, Ranges
+from he.compiler.ranges import LEAST_MARGIN, Guard, Ranges
 from he.compiler.repeat import repeated, repeats, told_of
+from he.compiler.samples import Calibration
 from he.compiler.search import Lowering, PackingName
 from he.compiler.stages import Stage, require_no_constant, to_stages
 from he.program.fold import Fold

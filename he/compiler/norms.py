@@ -19,7 +19,8 @@ import numpy as np
 
 from he.compiler.activations import coefficients
 from he.compiler.linear import LinearMap, power_of_two
-from he.compiler.ranges import Form, Guard, Samples, activated, form_of, read_by
+from he.compiler.ranges import Form, Guard, activated, form_of, read_by
+from he.compiler.samples import Samples
 from he.compiler.stages import Stage, layered
 from he.readers.layer_norms import Norms
 from intnn import Activation

@@ -12,7 +12,8 @@ from he import InputError, ParameterError, RangeError, compile_approximate, simu
 from he.compiler import activations as polynomials
 from he.compiler.arrange import arranged_from
 from he.compiler.norms import normalised
-from he.compiler.ranges import ACCEPTED, LEAST_MARGIN, Form, Guard, Samples, read_by
+from he.compiler.ranges import ACCEPTED, LEAST_MARGIN, Form, Guard, read_by
+from he.compiler.samples import Samples
 from he.compiler.stages import layered, to_stages
 from he.testing import polynomial_graphs, square_graph
 from intnn import Activation, Add, Dense, Flatten, Graph
