@@ -15,6 +15,7 @@ help:  ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1|\2/' | column -t -s '|'
 
 table: $(VENV)/table.stamp  ## measure Table 3.1 on the embedded digits (ARGS="--dataset mnist --data DIR" for MNIST)
+	$(BIN)/python -m he warm  # so that no row's time has a compilation in it
 	$(BIN)/python -m bench table --json results/table.json --plot results/table.png $(ARGS)
 
 kernels: $(VENV)/kernels.stamp  ## time the integer kernels beside onnxruntime, torch and numpy
