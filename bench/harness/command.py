@@ -48,7 +48,7 @@ def run(case: Case, values: Mapping[str, Any]) -> None:
     """
     console, errors = Console(), Console(stderr=True)
     written: list[Path] = []
-    with _reported(errors, written):
+    with _reported(errors, written, values.get("keep")):
         date = datetime.now(UTC).isoformat(timespec="seconds")
         options = case.options(**values)
         outputs = list(options.outputs())
@@ -129,8 +129,8 @@ class _Shown:
 
 
 @contextmanager
-def _reported(errors: Console, written: Sequence[Path]) -> Iterator[None]:
-    """What goes wrong becomes one line for the user, with what had been written before, and an exit code."""
+def _reported(errors: Console, written: Sequence[Path], kept: Path | None) -> Iterator[None]:
+    """What goes wrong becomes one line for the user, with what had been written or kept before, and an exit code."""
     try:
         yield
     except NoDeviceError as error:  # no fault of anybody's: a machine without a GPU has nothing to measure
@@ -141,7 +141,8 @@ def _reported(errors: Console, written: Sequence[Path]) -> Iterator[None]:
         raise typer.Exit(2) from error
     except KeyboardInterrupt:
         before = "only " + ", ".join(map(str, written)) if written else "nothing"
-        errors.print(f"interrupted; {escape(before)} was written", highlight=False, soft_wrap=True)
+        after = f"; what was finished is kept in {kept}" if kept else ""
+        errors.print(f"interrupted; {escape(before)} was written{escape(after)}", highlight=False, soft_wrap=True)
         raise typer.Exit(130) from None
 
 

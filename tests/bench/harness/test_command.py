@@ -24,6 +24,7 @@ class Asked(Options):
     loud: Annotated[bool, Option("Whether to say so.", flag="--loud")] = False
     json: Annotated[Path | None, Option("Rows.", writes="rows")] = None
     pictures: Annotated[Path | None, Option("Pictures.", writes="pictures")] = None
+    keep: Annotated[Path | None, Option("Where finished work is kept.")] = None
     seed: Annotated[int, Option("Seed.", least=0, most=9)] = 7
 
 
@@ -106,6 +107,16 @@ def test_nothing_is_written_when_a_job_fails(module, tmp_path, error, code):
     assert (tmp_path / "r.json").read_text() == "what was there"
     assert list((tmp_path / "p").iterdir()) == []
     assert ("interrupted; nothing was written" if code == 130 else "error: no [figure]") in result.stderr
+
+
+def test_an_interrupt_says_where_finished_work_is_kept(module, tmp_path):
+    def interrupt(job, report):
+        raise KeyboardInterrupt
+
+    module.measure = interrupt
+    result = invoke("--keep", tmp_path)
+    line = f"interrupted; nothing was written; what was finished is kept in {tmp_path}"
+    assert result.stderr.splitlines()[-1] == line
 
 
 def test_no_output_is_tried_before_all_are_checked(module, tmp_path):
