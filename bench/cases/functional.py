@@ -213,19 +213,26 @@ class _Faithful:
         size, inputs, start = self.run.batch_size, self.run.inputs, _Stopwatch()
         vectors = faithful.batch_vectors(self.images[: batches * size], size)
         self.report("encrypting", 0.02)
-        of = Instance(self.job.scheme, self.run.features, inputs)
-        openings = [Opening(of, self.run.features, DATA, "forward")]
-        for b in range(batches):
-            of, samples = Instance(self.job.scheme, size, inputs), range(b * size, (b + 1) * size)
-            openings.append(Opening(of, size, DATA, "gradient", samples))
-        to_encrypt, products = [vectors.forward, *vectors.gradients], list[Measured]()
+        features = self.run.features
+        openings = [Opening(Instance(self.job.scheme, features, inputs), features, DATA, "forward")]
+        to_encrypt, products = [vectors.forward], list[Measured]()
+        if is_one := scheme(self.job.scheme).keys_are_scoped:  # instance for all batches
+            of, samples = Instance(self.job.scheme, size, inputs), range(batches * size)
+            openings.append(Opening(of, size, DATA, "gradient", samples, columns=features))
+            to_encrypt.append(np.concatenate(vectors.gradients))
+        else:
+            for b in range(batches):
+                of, samples = Instance(self.job.scheme, size, inputs), range(b * size, (b + 1) * size)
+                openings.append(Opening(of, size, DATA, "gradient", samples))
+            to_encrypt += vectors.gradients
         for first in range(0, len(openings), _TOGETHER):
             for public_key in parties.open(openings[first : first + _TOGETHER]):
                 done = len(products)
-                self.report(f"encrypting batch {done} of {batches}", 0.02 + 0.18 * done / batches)
+                self.report(f"encrypting {done + 1} of {len(openings)}", 0.02 + 0.18 * done / len(openings))
                 products.append(parties.encrypted(public_key, to_encrypt[done]))
         forward, gradients = products[0], products[1:]
-        watch = Watch(forward, gradients.__getitem__, inputs, updates=min(self.run.watched, batches))
+        of_batch = faithful.in_batches(gradients[0], features) if is_one else gradients.__getitem__
+        watch = Watch(forward, of_batch, inputs, updates=min(self.run.watched, batches))
         before = unfinished.taken()
 
         def taken(epochs: int) -> Taken:

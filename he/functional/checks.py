@@ -21,6 +21,8 @@ B = TypeVar("B", bound=Bound)
 def own(value: object, kind: type[B], name: str, of: Instance | None = None) -> B:
     """Return what a scheme was given, if it is of the scheme's own type and belongs to an instance.
 
+    It has this instance itself from then on, and not one that equals it, as a message gives: that is seen at once.
+
     Args:
         value: What was given.
         kind: The scheme's type for it.
@@ -31,12 +33,14 @@ def own(value: object, kind: type[B], name: str, of: Instance | None = None) -> 
         TypeError: It is of another type.
         MismatchError: It belongs to another instance.
     """
-    found = instance(value, kind, name)
-    if of is not None and found.instance is not of and found.instance != of:
-        raise MismatchError(
-            f"`{name}` must belong to the instance {of.id} as it is here, got one of {found.instance.id}; "
-            "take the keys and ciphertexts of one instance"
-        )
+    found = value if type(value) is kind else instance(value, kind, name)
+    if of is not None and found.instance is not of:
+        if found.instance != of:
+            raise MismatchError(
+                f"`{name}` must belong to the instance {of.id} as it is here, got one of {found.instance.id}; "
+                "take the keys and ciphertexts of one instance"
+            )
+        vars(found)["instance"] = of
     return found
 
 
@@ -61,6 +65,8 @@ def sample_range(samples: slice | None, count: int) -> range:
     if samples is None:
         return range(count)
     start, stop, step = instance(samples, slice, "samples").indices(count)
+    if start == samples.start and stop == samples.stop and start < stop and step == 1:  # as nearly always
+        return range(start, stop)
     furthest = max(abs(samples.start or 0), abs(samples.stop or 0))
     if step != 1 or start >= stop or furthest > count:
         raise ValueError(f"`samples` must be a slice without a step of one or more of {count} samples, got {samples}")

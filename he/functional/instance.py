@@ -107,7 +107,7 @@ class Instance(ValueObject):
         rows = frozen(_rows(integers(y, "y"), self.length, "y"))
         if not kernels.lie_within(rows, self.key_limit):
             IntDomain(-self.key_limit, self.key_limit).require(rows, "y")  # raises: it says which one does not
-        object.__setattr__(self, "_last", weakref.ref(rows))
+        vars(self)["_last"] = weakref.ref(rows)
         return rows
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import cache
 from typing import Self
 
 import numpy as np
@@ -37,10 +38,10 @@ class Span(Unstorable, instead="the authority's journal holds what it was made o
     over the rationals depend on each other modulo p only if p divides all minors of their matrix. One such minor is not
     zero, and at most (L sqrt(n))^n by Hadamard's inequality, for vectors of n elements up to L: below 2^(23 n), which
     less than 23 n / 60 primes of 61 bits can divide. There are more than 2^54 of them. A trainer who does not know p
-    sees nothing that depends on it before such an accident, so that the chance of one is below 2^-39 for every instance
-    and whatever it asks, and below 2^-46 for vectors of 784 elements up to 127. With a prime that is known it would
-    choose vectors whose minors are multiples of it, and have directions for free. In floating point, no threshold tells
-    vectors that nearly depend on each other from those that do.
+    sees nothing that depends on it before such an accident, so that the chance of one is below 2^-39 for every span,
+    also where several have one prime, and whatever it asks, and below 2^-46 for vectors of 784 elements up to 127. With
+    a prime that is known it would choose vectors whose minors are multiples of it, and have directions for free. In
+    floating point, no threshold tells vectors that nearly depend on each other from those that do.
 
     Most requests add nothing, once training has gone on for a while. A combination of all vectors of a request with
     secret weights, uniform below 2^60, says so at the price of one vector: it lies in the span whenever all of them
@@ -64,8 +65,24 @@ class Span(Unstorable, instead="the authority's journal holds what it was made o
         """The span of no vectors."""
         return cls(length, prime, 0, np.empty((0, length), np.uint64), np.arange(length))
 
+    @classmethod
+    def whole(cls, length: int, prime: int) -> Self:
+        """The span of all vectors; nothing is left of a vector beside its pivots, so that its basis is no memory."""
+        return cls(length, prime, length, np.empty((0, length), np.uint64), np.arange(length))
+
+    def basis(self) -> Array:
+        """A basis, of which `extended` makes the span again: residues modulo the prime, uint64 [rank, length]."""
+        if self.rank == self.length:
+            return np.eye(self.length, dtype=np.uint64)
+        rows = np.zeros((self.rank, self.length), np.uint64)
+        rows[:, self._order[self.rank :]] = self._rest[:, self.rank :]
+        rows[np.arange(self.rank), self._order[: self.rank]] = 1
+        return rows
+
     def extended(self, vectors: Array) -> Self:
         """The span with what `grown` has added to it: residues modulo the prime, uint64 [vectors, length]."""
+        if self.rank == self.length:
+            return self
         rest, order, rank = self._spare(len(vectors)), self._order.copy(), self.rank
         for vector in np.array(vectors):  # theirs may be read-only, which is another type to the kernel
             rank = kernels.absorb(rest, order, rank, vector, kernels.modulus(self.prime))
@@ -86,12 +103,12 @@ class Span(Unstorable, instead="the authority's journal holds what it was made o
             BudgetError: The span would have a larger dimension.
         """
         if self.rank == self.length:
-            return self, np.empty((0, self.length), np.uint64)
+            return self, _nothing(self.length)
         y, modulus, sums = np.ascontiguousarray(y), kernels.modulus(self.prime), np.empty((2, self.length), np.int64)
         combination, left = np.empty((2, self.length), np.uint64)
         kernels.combine(y, _weights(1, len(y))[0], modulus, sums, combination)
         if not kernels.reduce(self._rest, self._order, self.rank, combination, modulus, left):
-            return self, np.empty((0, self.length), np.uint64)
+            return self, _nothing(self.length)
         tries = min(len(y), most - self.rank) + 1  # one more than may be added, to see that there is no more
         rest, order = self._spare(tries), self._order.copy()
         added = np.empty((tries, self.length), np.uint64)
@@ -108,6 +125,11 @@ class Span(Unstorable, instead="the authority's journal holds what it was made o
         rest = np.empty((self.rank + rows + 1, self.length), np.uint64)
         rest[: self.rank] = self._rest
         return rest
+
+
+@cache
+def _nothing(length: int) -> Array:
+    return np.empty((0, length), np.uint64)
 
 
 def _weights(combinations: int, vectors: int) -> Array:

@@ -51,7 +51,12 @@ def seal(kind: Kind, instance: Instance, fields: dict[str, Any], parts: Sequence
 
 
 def opened(
-    kind: Kind, data: bytes, instance: Instance | None = None, most: int | None = None, names: Sequence[str] | None = ()
+    kind: Kind,
+    data: bytes,
+    instance: Instance | None = None,
+    most: int | None = None,
+    names: Sequence[str] | None = (),
+    optional: Sequence[str] = (),
 ) -> tuple[Instance, dict[str, Any], list[memoryview]]:
     """The instance, the other fields of the header, and the parts of a message, which lie in it: they are no copies.
 
@@ -61,6 +66,7 @@ def opened(
         instance: The instance that is expected; None if any will do.
         most: The largest number of bytes that the parts may have together, where the receiver knows it beforehand.
         names: The names of the other fields; None if the caller looks at them himself.
+        optional: The names of those that may be missing.
 
     Raises:
         MessageError: The message is damaged, foreign, too long, of another kind, or its header is not as it must be.
@@ -68,7 +74,8 @@ def opened(
         TypeError: ``data`` is no bytes.
     """
     fields, parts = open_message(kind, data, most)
-    require_fields(fields, "instance", *(fields if names is None else names))
+    expected = fields if names is None else (*names, *(name for name in optional if name in fields))
+    require_fields(fields, "instance", *expected)
     found = _instance(fields.pop("instance"))
     if instance is not None and found != instance:
         raise MismatchError(

@@ -18,7 +18,14 @@ from typing import NamedTuple, Protocol
 from numpy.typing import ArrayLike
 
 from he.functional.instance import Instance, SchemeName
-from intnn.values.arrays import IntArray
+from intnn.values.arrays import IntArray, integer
+from intnn.values.arrays import instance as of_type
+from intnn.values.value_object import ValueObject
+
+#: The most bytes of a ciphertext's header.
+MOST_HEADER_BYTES = 64
+#: The most samples that an instance may have.
+MOST_SAMPLES = 1 << 48
 
 
 class Bound(Protocol):
@@ -74,6 +81,12 @@ class Ciphertext(Bound, Protocol):
         They are empty for schemes whose keys hold for all ciphertexts of an instance.
         """
 
+    def scope(self, start: int, stop: int) -> Scope | None:
+        """What a key must be for that opens its samples from ``start`` to ``stop``, counted from its own first one.
+
+        None for schemes whose keys hold for all ciphertexts of an instance.
+        """
+
 
 class FunctionalKey(Bound, Protocol):
     """What decrypts inner products with some vectors y, and nothing else."""
@@ -88,18 +101,32 @@ class FunctionalKey(Bound, Protocol):
 
 
 @dataclass(frozen=True)
-class Scope:
+class Scope(ValueObject):
     """The ciphertext, and the samples in it, that a key is for.
 
     Attributes:
-        header: The ciphertext's header.
-        start: The first sample.
-        stop: One behind the last sample.
+        header: The ciphertext's header, of 1 to 64 bytes.
+        start: The number of the first sample, among all samples of the instance.
+        stop: One behind the last sample, at most 2^48.
+
+    Raises:
+        TypeError: An attribute is of another type.
+        ValueError: The header has more or fewer bytes, or the scope holds no sample, or reaches further.
     """
 
     header: bytes
     start: int
     stop: int
+
+    def __post_init__(self) -> None:
+        if not 0 < len(of_type(self.header, bytes, "scope.header")) <= MOST_HEADER_BYTES:
+            raise ValueError(
+                f"`scope` must have a header of 1 to {MOST_HEADER_BYTES} bytes, got one of {len(self.header)}"
+            )
+        start, stop = integer(self.start, "scope.start"), integer(self.stop, "scope.stop")
+        if not 0 <= start < stop <= MOST_SAMPLES:
+            raise ValueError(f"`scope` must hold one sample or more of at most {MOST_SAMPLES}, got {start} to {stop}")
+        vars(self).update(start=start, stop=stop)
 
 
 class Types(NamedTuple):
@@ -141,8 +168,14 @@ class Scheme(Protocol):
             ParameterError: No parameters within the guidelines of 128 bits fit the instance.
         """
 
-    def encrypt(self, public_key: PublicKey, x: ArrayLike) -> Ciphertext:
+    def encrypt(self, public_key: PublicKey, x: ArrayLike, first: int = 0) -> Ciphertext:
         """Encrypt vectors, int64 [samples, length].
+
+        Args:
+            public_key: The instance's public key.
+            x: The vectors.
+            first: The number of the first one among all samples of the instance. Schemes whose keys are scoped bind
+                the ciphertext to it; to others it means nothing.
 
         Raises:
             TypeError: They are no integers.

@@ -7,6 +7,8 @@ trains to the bits that a step on the inputs gives.
 
 from typing import Protocol
 
+import numpy as np
+
 from intnn.training.ops import numpy_, reference
 from intnn.training.plan import Plan
 from intnn.training.step import ArrayHalves, Begun, Descent, Rate, Variables
@@ -94,8 +96,8 @@ class BlindStep:
         """
         if self._begun is not None:
             raise RuntimeError("the step before must be finished first: call `finish` with its gradient")
-        sums = _shaped(integers(sums, "sums"), self._sums_shape, "sums")
-        labels = _shaped(integers(labels, "labels"), self._labels_shape, "labels")
+        sums = _shaped(sums, self._sums_shape, "sums")
+        labels = _shaped(labels, self._labels_shape, "labels")
         begun = self._halves.begin(sums, labels, rate, rounding, self._sums.hi)
         if begun is None:  # one of these says what is wrong
             self._sums.require(sums, "sums")
@@ -117,7 +119,7 @@ class BlindStep:
         """
         if self._begun is None:
             raise RuntimeError("no step has begun: call `begin` first")
-        gradient = _shaped(integers(gradient, "gradient"), self._gradient_shape, "gradient")
+        gradient = _shaped(gradient, self._gradient_shape, "gradient")
         if not self._halves.finish(self._begun, gradient, self._magnitude):
             largest = self._magnitude * int(abs(self._begun.errors).sum(axis=0).max())
             _symmetric(largest).require(gradient, "gradient")
@@ -152,6 +154,9 @@ def _symmetric(magnitude: int) -> IntDomain:
 
 
 def _shaped(values: IntArray, shape: tuple[int, ...], name: str) -> IntArray:
-    if values.shape != shape:
-        raise ValueError(f"`{name}` must have shape {list(shape)}, got {list(values.shape)}")
-    return values
+    if type(values) is np.ndarray and values.dtype == np.int64 and values.shape == shape:  # as nearly always
+        return values
+    found = integers(values, name)
+    if found.shape != shape:
+        raise ValueError(f"`{name}` must have shape {list(shape)}, got {list(found.shape)}")
+    return found

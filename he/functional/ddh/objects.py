@@ -153,6 +153,9 @@ class DdhCiphertext(Unstorable, instead="store its bytes"):
         """Nothing: keys hold for all ciphertexts of the instance."""
         return b""
 
+    def scope(self, start: int, stop: int) -> None:
+        """None: keys hold for all ciphertexts of the instance."""
+
     def sample(self, number: int) -> Points:
         """The points of one vector."""
         size = self.instance.length + MASKS

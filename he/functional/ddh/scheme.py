@@ -91,7 +91,7 @@ class Ddh:
         scalars = np.frombuffer(b"".join(numbers), np.uint8).reshape(-1, 2, SCALAR_BYTES)
         return DdhMasterKey(instance, scalars), DdhPublicKey(instance, joined([generator, points]))
 
-    def encrypt(self, public_key: PublicKey, x: ArrayLike) -> DdhCiphertext:
+    def encrypt(self, public_key: PublicKey, x: ArrayLike, first: int = 0) -> DdhCiphertext:  # noqa: ARG002 - of scoped keys
         """Encrypt vectors, int64 [samples, length], at most 2^20.
 
         Raises:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any, Self
 
 import numpy as np
@@ -24,7 +24,7 @@ from he.functional.messages import (
 )
 from he.functional.pads.agreement import KEY_BYTES, Secret
 from he.functional.pads.words import WORD_BYTES, Words
-from he.functional.scheme import Scope
+from he.functional.scheme import MOST_SAMPLES, Scope
 from he.ring.params import ParameterError
 from intnn.values.arrays import Array, IntArray, frozen, integer
 from intnn.values.arrays import instance as of_type
@@ -56,15 +56,18 @@ def require_scope(scope: Scope | None, instance: Instance) -> Scope:
     """Return a scope, unless no ciphertext of the instance has it.
 
     Raises:
-        TypeError: It is no scope, or a part of it is of another type.
+        TypeError: It is no scope.
         ValueError: There is none, or it names what cannot be.
     """
     if scope is None:
         raise ValueError("`scope` must name a ciphertext and its samples: keys of this scheme hold for nothing else")
-    header = _key(of_type(scope, Scope, "scope").header, "scope.header")
-    stop = integer(scope.stop, "scope.stop", 1, MAX_WORDS // instance.length)
-    start = integer(scope.start, "scope.start", 0, stop - 1)
-    return scope if start is scope.start and stop is scope.stop else Scope(header, start, stop)
+    samples = (scope if type(scope) is Scope else of_type(scope, Scope, "scope")).stop - scope.start
+    if len(scope.header) != KEY_BYTES or samples * instance.length > MAX_WORDS:
+        raise ValueError(
+            f"`scope` must have a header of {KEY_BYTES} bytes and at most {MAX_WORDS // instance.length} samples, got "
+            f"{len(scope.header)} bytes and {samples} samples"
+        )
+    return scope
 
 
 @dataclass(frozen=True, eq=False)
@@ -173,15 +176,18 @@ class PadsCiphertext(ValueObject):
         instance: The instance.
         header: The public key of X25519 by which the authority agrees on the pad's key, 32 bytes.
         words: The centred vectors plus the pad, modulo 2^32: uint32 [samples, length], read-only.
+        first: The number of the first vector among all samples of the instance: it decides where in the pad's stream
+            the pad begins, so that a key for other numbers opens nothing.
 
     Raises:
         TypeError: A part is of another type.
-        ValueError: The instance is none of this scheme, or a part has another shape.
+        ValueError: The instance is none of this scheme, a part has another shape, or the number is out of range.
     """
 
     instance: Instance
     header: bytes
     words: Words = field(repr=False)
+    first: int = 0
 
     def __post_init__(self) -> None:
         require_pads(self.instance)
@@ -189,16 +195,21 @@ class PadsCiphertext(ValueObject):
         shape = len(self.words), self.instance.length
         if not 0 < shape[0] * shape[1] <= MAX_WORDS:
             raise ValueError(f"`words` must be of one sample or more, and {MAX_WORDS} at most, got {shape[0]} samples")
-        object.__setattr__(self, "words", _words(self.words, _WORD, shape, "words"))
+        first = integer(self.first, "first", 0, MOST_SAMPLES - shape[0])
+        vars(self).update(words=_words(self.words, _WORD, shape, "words"), first=first)
 
     @property
     def samples(self) -> int:
         """The number of vectors."""
         return len(self.words)
 
+    def scope(self, start: int, stop: int) -> Scope:
+        """What a key must be for that opens its samples from ``start`` to ``stop``, counted from its own first one."""
+        return _scope(self.header, self.first + start, self.first + stop)
+
     def to_bytes(self) -> bytes:
         """It as a message, of four bytes an element."""
-        fields = {"samples": self.samples}
+        fields = {"samples": self.samples, **({"first": self.first} if self.first else {})}
         return seal(Kind.FUNCTIONAL_CIPHERTEXT, self.instance, fields, [self.header, self.words.tobytes()])
 
     @staticmethod
@@ -208,11 +219,12 @@ class PadsCiphertext(ValueObject):
         Raises:
             MessageError: It is damaged, or no ciphertext of this scheme.
         """
-        instance, fields, parts = opened(Kind.FUNCTIONAL_CIPHERTEXT, data, names=("samples",))
+        instance, fields, parts = opened(Kind.FUNCTIONAL_CIPHERTEXT, data, names=("samples",), optional=("first",))
+        first = number(fields, "first", MOST_SAMPLES) if "first" in fields else 0
         shape = number(fields, "samples", MAX_WORDS // instance.length), instance.length
         require_lengths(parts, KEY_BYTES, WORD_BYTES * shape[0] * shape[1])
         with made_of_a_message():
-            return PadsCiphertext(instance, bytes(parts[0]), np.frombuffer(parts[1], "<u4").reshape(shape))
+            return PadsCiphertext(instance, bytes(parts[0]), np.frombuffer(parts[1], "<u4").reshape(shape), first)
 
 
 @dataclass(frozen=True, eq=False)
@@ -244,8 +256,8 @@ class PadsFunctionalKey(ValueObject):
     @classmethod
     def of_checked(cls, instance: Instance, y: IntArray, scope: Scope, pads: NDArray[np.int32]) -> Self:
         """A key of parts that are as they must be and that nobody else writes to: none is looked at or copied again."""
-        key, read_only = object.__new__(cls), np.asarray(pads.data.toreadonly())
-        vars(key).update(instance=instance, y=y, scope=scope, pads=read_only)
+        key = object.__new__(cls)
+        vars(key).update(instance=instance, y=y, scope=scope, pads=np.asarray(pads.data.toreadonly()))
         return key
 
     def to_bytes(self) -> bytes:
@@ -262,12 +274,16 @@ class PadsFunctionalKey(ValueObject):
             MessageError: It is damaged, or no functional key of this scheme.
         """
         instance, fields, parts = opened(Kind.FUNCTIONAL_KEY, data, names=("keys", "start", "stop"))
-        keys, stop = number(fields, "keys", MOST_KEYS), number(fields, "stop", MAX_WORDS // instance.length)
+        keys, stop = number(fields, "keys", MOST_KEYS), number(fields, "stop", MOST_SAMPLES)
         start = number(fields, "start", stop - 1, least=0)
         require_lengths(parts, KEY_BYTES, vectors_bytes(instance, keys), WORD_BYTES * (stop - start) * keys)
         y, pads = vectors_from_bytes(instance, parts[1]), np.frombuffer(parts[2], "<i4").reshape(stop - start, keys)
         with made_of_a_message():
             return PadsFunctionalKey(instance, y, Scope(bytes(parts[0]), start, stop), pads)
+
+
+#: Training asks for the same ones in every pass.
+_scope = lru_cache(maxsize=1 << 12)(Scope)
 
 
 def _key(value: bytes, name: str) -> bytes:

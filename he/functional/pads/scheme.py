@@ -41,9 +41,9 @@ from he.functional.pads.objects import (
     require_scope,
 )
 from he.functional.pads.words import Words, pads
-from he.functional.scheme import Ciphertext, FunctionalKey, MasterKey, PublicKey, Scope, Types
+from he.functional.scheme import MOST_SAMPLES, Ciphertext, FunctionalKey, MasterKey, PublicKey, Scope, Types
 from he.kernels.passes import inner as kernels
-from intnn.values.arrays import IntArray
+from intnn.values.arrays import IntArray, integer
 
 _BLOCK_WORDS = 1 << 16  # words at a time, which stay in the processor's cache
 
@@ -84,8 +84,8 @@ class Pads:
         master = PadsMasterKey(instance, secrets.token_bytes(KEY_BYTES))
         return master, PadsPublicKey(instance, master.public)
 
-    def encrypt(self, public_key: PublicKey, x: ArrayLike) -> PadsCiphertext:
-        """Encrypt vectors, int64 [samples, length], of at most 2^32 elements together.
+    def encrypt(self, public_key: PublicKey, x: ArrayLike, first: int = 0) -> PadsCiphertext:
+        """Encrypt vectors, int64 [samples, length], of at most 2^32 elements together; ``first`` is the first's number.
 
         Raises:
             TypeError: They are no integers, or the key is none of this scheme.
@@ -100,11 +100,12 @@ class Pads:
         secret = Secret(secrets.token_bytes(KEY_BYTES))
         header = secret.public
         seed = secret.agreed(key.public, header, key.public, key.instance.id)
-        words = np.empty(rows.shape, "<u4")
+        words, first = np.empty(rows.shape, "<u4"), integer(first, "first", 0, MOST_SAMPLES - len(rows))
         for start, stop in _blocks(0, *rows.shape):
             masked = (rows[start:stop] - centre).astype("<u4").ravel()  # wraps: that is modulo 2^32
-            words[start:stop].reshape(-1)[:] = masked + pads(seed, start * key.instance.length, masked.size)
-        return PadsCiphertext(key.instance, header, words)
+            pad = pads(seed, (first + start) * key.instance.length, masked.size)
+            words[start:stop].reshape(-1)[:] = masked + pad
+        return PadsCiphertext(key.instance, header, words, first)
 
     def derive_key(self, master_key: MasterKey, y: ArrayLike, scope: Scope | None = None) -> PadsFunctionalKey:
         """Derive a key for vectors, int64 [keys, length], and the samples of a scope.
@@ -117,11 +118,15 @@ class Pads:
         master = own(master_key, PadsMasterKey, "master_key")
         instance = master.instance
         vectors, scope = instance.require_keys(y), require_scope(scope, instance)
-        seed, samples = master.shared(scope.header), scope.stop - scope.start
+        seed, first, samples = master.shared(scope.header), scope.start, scope.stop - scope.start
+        length = instance.length
         products = np.empty((samples, len(vectors)), np.int32)
-        for start, stop in _blocks(scope.start, samples, instance.length):
-            words = _authority_pads(seed, start, stop - start, instance.length)
-            kernels.wrapped_products(words, vectors, products[start - scope.start : stop - scope.start])
+        if samples * length <= _BLOCK_WORDS:  # as nearly always
+            kernels.wrapped_products(_authority_pads(seed, first, samples, length), vectors, products)
+        else:
+            for start, stop in _blocks(first, samples, length):
+                words = _authority_pads(seed, start, stop - start, length)
+                kernels.wrapped_products(words, vectors, products[start - first : stop - first])
         return PadsFunctionalKey.of_checked(instance, vectors, scope, products)
 
     def decrypt(self, ciphertext: Ciphertext, key: FunctionalKey, samples: slice | None = None) -> IntArray:
@@ -135,18 +140,20 @@ class Pads:
         cipher = own(ciphertext, PadsCiphertext, "ciphertext")
         instance = cipher.instance
         functional = own(key, PadsFunctionalKey, "key", instance)
-        wanted, scope = sample_range(samples, cipher.samples), functional.scope
-        if scope.header != cipher.header or not scope.start <= wanted.start < wanted.stop <= scope.stop:
+        wanted, scope = sample_range(samples, len(cipher.words)), functional.scope
+        start, stop = cipher.first + wanted.start, cipher.first + wanted.stop
+        if scope.header != cipher.header or not scope.start <= start < stop <= scope.stop:
             raise MismatchError(
                 f"the key is for samples {scope.start} to {scope.stop} of ciphertext {scope.header.hex()}, got samples "
-                f"{wanted.start} to {wanted.stop} of {cipher.header.hex()}; ask the authority for a key for these"
+                f"{start} to {stop} of {cipher.header.hex()}; ask the authority for a key for these"
             )
         products = np.empty((len(wanted), len(functional.y)), np.int64)
-        words, masks = cipher.words[wanted.start : wanted.stop], functional.pads[wanted.start - scope.start :]
+        words, masks = cipher.words[wanted.start : wanted.stop], functional.pads[start - scope.start :]
         beyond = kernels.unmasked(
             words, functional.y, masks[: len(wanted)], instance.magnitude, instance.centre, products
         )
-        require_possible(beyond, functional.y, instance)
+        if beyond >= 0:
+            require_possible(beyond, functional.y, instance)
         return products
 
 

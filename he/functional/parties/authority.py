@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import os
 import threading
+from collections import Counter
 from collections.abc import Callable, Sequence
+from functools import cache
 from typing import Self
 
 import numpy as np
 
-from he.functional.errors import FunctionalError, MismatchError
+from he.functional.errors import FunctionalError
 from he.functional.instance import Instance, SchemeName
 from he.functional.ledger import secret_prime
 from he.functional.messages import require_name
 from he.functional.parties import records
-from he.functional.parties.books import Books, Exposure, Opening, Role
+from he.functional.parties.books import Account, Books, Exposure, Opening, Role
 from he.functional.parties.journal import Journal
 from he.functional.parties.masters import Masters
 from he.functional.parties.request import KeyRequest
@@ -27,6 +29,8 @@ from intnn.values.value_object import Unstorable
 
 #: How many keys are counted in the journal before they are issued, so that most requests write nothing.
 STRIDE = 1 << 16
+#: How many batches of an instance are counted as wholly known with one write, before the first key for one of them.
+BATCHES_AHEAD = 32
 
 
 class Authority(Unstorable, instead="open its journal, when nobody else has it open"):
@@ -42,7 +46,9 @@ class Authority(Unstorable, instead="open its journal, when nobody else has it o
     before the key leaves the authority, and most requests add nothing: then nothing is written. An authority that is
     killed after it has recorded, and before it has answered, issues the key when it is asked again, and the span does
     not grow. Nothing else that the authority promises depends on what is in memory, but the number of keys:
-    the journal counts them beforehand, 65,536 at a time. An older copy of the journal, or one whose end was cut off,
+    the journal counts them beforehand, 65,536 at a time; and the ranks of an instance for several batches whose budget
+    allows all of each, which it counts as wholly known beforehand, 32 batches at a time, until the authority is closed
+    and writes what is known. An older copy of the journal, or one whose end was cut off,
     has forgotten what was issued since: whoever can put it in the journal's place gets the budget again.
 
     It may be used by several threads. It does not promise to answer: whoever may ask can keep it busy.
@@ -57,8 +63,8 @@ class Authority(Unstorable, instead="open its journal, when nobody else has it o
     """
 
     def __init__(self, path: str | os.PathLike[str], schemes: Callable[[SchemeName], Scheme] = scheme) -> None:
-        self._schemes, self._books, self._lock = schemes, Books(), threading.Lock()
-        self._counted: dict[str, int] = {}  # by data: the keys that the journal counts as issued
+        self._schemes, self._books, self._lock = cache(schemes), Books(), threading.Lock()
+        self._counted: Counter[str] = Counter()  # by data: the keys that the journal counts as issued
         self._places: dict[str, int] = {}  # of openings in the journal, which hold the master keys
         self._masters = Masters(self._read_master)
         self._journal, self._entered = Journal(file_path(path)), 0  # how much of it is in the books
@@ -75,7 +81,13 @@ class Authority(Unstorable, instead="open its journal, when nobody else has it o
         self.close()
 
     def open(
-        self, of: Instance, budget: int, data: str, role: Role = "forward", samples: range | None = None
+        self,
+        of: Instance,
+        budget: int,
+        data: str,
+        role: Role = "forward",
+        samples: range | None = None,
+        columns: int | None = None,
     ) -> PublicKey:
         """Draw the keys of an instance, and return the public one, of which the authority keeps no copy.
 
@@ -87,14 +99,15 @@ class Authority(Unstorable, instead="open its journal, when nobody else has it o
             role: "forward" or "projection" if vectors are samples of the data, "gradient" if they are columns of a
                 batch, with an element for each sample.
             samples: Which samples of the data they are, or have elements for; by default all.
+            columns: The vectors of each batch, if the instance is for the gradients of several: see `Opening`.
 
         Raises:
             TypeError: An argument is of another type.
-            ValueError: An argument is out of its range, the instance was opened before, or it does not fit the others
-                for the data.
+            ValueError: An argument is out of its range, the instance was opened before, it does not fit the others for
+                the data, or it is for several batches, and its scheme's keys hold for all of its vectors.
             OSError: The journal cannot be written; the instance is not open.
         """
-        return self.open_all([Opening(of, budget, data, role, samples)])[0]
+        return self.open_all([Opening(of, budget, data, role, samples, columns)])[0]
 
     def open_all(self, openings: Sequence[Opening]) -> list[PublicKey]:
         """Open several instances with one write to the disk, all or none; see `open`.
@@ -110,6 +123,12 @@ class Authority(Unstorable, instead="open its journal, when nobody else has it o
         with self._lock:
             self._require_ready()
             self._books.require_room(openings)
+            for opening in openings:
+                if opening.columns is not None and not self._schemes(opening.instance.scheme).keys_are_scoped:
+                    raise ValueError(
+                        f"`columns` must be None for {opening.instance.scheme}, whose keys hold for all vectors of an "
+                        "instance, and so for all batches; open an instance for each"
+                    )
             keys = [self._schemes(opening.instance.scheme).setup(opening.instance) for opening in openings]
             masters, primes = [master.to_bytes() for master, _ in keys], [secret_prime() for _ in keys]
             places = self._journal.append(*map(records.opened, openings, primes, masters))
@@ -133,7 +152,7 @@ class Authority(Unstorable, instead="open its journal, when nobody else has it o
         require_name(owner, "owner")
         with self._lock:
             self._require_ready()
-            self._opened(of)
+            self._books.opened(of_type(of, Instance, "instance"))
             if self._books.has_owner(of, owner):
                 raise FunctionalError(f"an owner {owner!r} is registered for instance {of.id}; choose another name")
             self._journal.append(records.enrolled(of, owner))
@@ -150,16 +169,18 @@ class Authority(Unstorable, instead="open its journal, when nobody else has it o
             BudgetError: The budget does not allow it. Nothing is issued or recorded then, of the whole request.
             OSError: The journal cannot be written. Nothing is issued then.
         """
-        of, keys = of_type(request, KeyRequest, "request").instance, len(request.y)
+        of, y = of_type(request, KeyRequest, "request").instance, request.y
         with self._lock:
-            self._require_ready()
-            opening = self._opened(of)
-            span, added = self._books.account(opening).span.grown(request.y, opening.budget)
-            key = self._schemes(of.scheme).derive_key(self._masters[of.id], request.y, request.scope)
-            total = self._books.issued(opening.data) + keys
-            if len(added) or total > self._counted.get(opening.data, 0):
-                self._count(of, opening.data, -(-total // STRIDE) * STRIDE, added)
-            self._books.issue(opening, span, keys)
+            if self._entered != self._journal.end or not self._journal.is_open:
+                self._require_ready()
+            opening, accounts = self._books.opened(of)
+            account = accounts[batch := 0 if opening.columns is None else opening.batch(request.scope)]
+            span, added = account.span.grown(y, opening.budget)
+            key = self._schemes(of.scheme).derive_key(self._masters[of.id], y, request.scope)
+            total = self._books.issued[opening.data] + len(y)
+            if (len(added) and not account.is_foreseen) or total > self._counted[opening.data]:
+                self._record(opening, accounts, batch, -(-total // STRIDE) * STRIDE, added)
+            self._books.issue(account, span, len(y))
             self._entered = self._journal.end
         return key
 
@@ -177,18 +198,21 @@ class Authority(Unstorable, instead="open its journal, when nobody else has it o
             return self._books.exposure(data)
 
     def close(self) -> None:
-        """Write how many keys were issued, and close the journal. A second call does nothing.
+        """Write how many keys were issued and what they tell, and close the journal. A second call does nothing.
 
         Raises:
-            OSError: The journal cannot be written. It is closed, and counts too many keys.
+            OSError: The journal cannot be written. It is closed, and counts too many keys, or ranks that are too large.
         """
         with self._lock:
             if not self._journal.is_open:
                 return
             try:
+                said = [records.settled(*unsettled) for unsettled in self._books.unsettled()]
                 for data, (of, issued) in self._books.counts().items():
-                    if self._counted.get(data, issued) != issued:
-                        self._count(of, data, issued, np.empty((0, of.length), np.uint64))
+                    if data in self._counted and self._counted[data] != issued:
+                        said.append(records.issued(of, issued, np.empty((0, of.length), np.uint64)))
+                if said:
+                    self._journal.append(*said)
             finally:
                 self._journal.close()
 
@@ -203,16 +227,22 @@ class Authority(Unstorable, instead="open its journal, when nobody else has it o
             self._restore(place, message)
             self._entered = self._journal.end
 
-    def _opened(self, of: Instance) -> Opening:
-        opening = self._books.opening(of_type(of, Instance, "instance"))
-        if opening is None:
-            raise MismatchError(f"instance {of.id} is not open at this authority as it is described; open it first")
-        return opening
+    def _record(self, opening: Opening, accounts: tuple[Account, ...], batch: int, keys: int, added: Array) -> None:
+        """Record how many keys were issued for some data in all, and what the span of a batch has more.
 
-    def _count(self, of: Instance, data: str, keys: int, added: Array) -> None:
-        """Record how many keys were issued for some data in all, and what the span of an instance has more."""
-        self._journal.append(records.issued(of, keys, added))
-        self._counted[data] = keys
+        Where a batch may become known as a whole, and has neighbours, it is recorded as if it were, and they with it:
+        the budget is none the smaller for it, and the first update of each of them has nothing to write.
+        """
+        is_foreseeable = opening.columns is not None and opening.is_all_allowed
+        if is_foreseeable and len(added) and not accounts[batch].is_foreseen:
+            first = batch - batch % BATCHES_AHEAD
+            ahead = range(first, min(first + BATCHES_AHEAD, len(accounts)))
+            self._journal.append(records.foreseen(opening.instance, keys, ahead))
+            for account in accounts[ahead.start : ahead.stop]:
+                account.is_foreseen = True
+        else:
+            self._journal.append(records.issued(opening.instance, keys, added, batch))
+        self._counted[opening.data] = keys
 
     def _read_master(self, name: str) -> tuple[MasterKey, int]:
         of, data = records.master_key(self._journal.read(self._places[name]))

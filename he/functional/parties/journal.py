@@ -36,6 +36,7 @@ class Journal(Unstorable, instead="open its file, when nobody else has it open")
 
     Attributes:
         path: The file; it is made if there is none.
+        is_open: Whether the file is open.
         end: Where the last message that was read or written ends.
 
     Raises:
@@ -47,18 +48,13 @@ class Journal(Unstorable, instead="open its file, when nobody else has it open")
         require_place(path)
         self.path = path
         self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        self.end = 0
+        self.end, self.is_open = 0, True
         close_in_forked(self)
         try:
             self._claim()
         except BaseException:
             self.close()
             raise
-
-    @property
-    def is_open(self) -> bool:
-        """Whether the file is open."""
-        return self._file != _CLOSED
 
     def messages(self, start: int = 0) -> Iterator[tuple[int, bytes]]:
         """The messages from a place on, with their places; `append` goes on behind the last one that was read.
@@ -112,7 +108,7 @@ class Journal(Unstorable, instead="open its file, when nobody else has it open")
 
     def close(self) -> None:
         """Close the file, if it is open; others may open it then."""
-        file, self._file = self._file, _CLOSED
+        file, self._file, self.is_open = self._file, _CLOSED, False
         if file != _CLOSED:
             os.close(file)
 

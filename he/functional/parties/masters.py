@@ -26,9 +26,10 @@ class Masters(Unstorable, instead="the authority's journal holds what they were 
 
     def __getitem__(self, name: str) -> MasterKey:
         """The master key of an instance."""
-        if name in self._kept:
+        found = self._kept.get(name)
+        if found is not None:
             self._kept.move_to_end(name)
-            return self._kept[name][0]
+            return found[0]
         key, size = self._read(name)
         self.keep(name, key, size)
         return key

@@ -12,9 +12,9 @@ from he.formats.messages import Kind, MessageError
 from he.functional.errors import MismatchError
 from he.functional.instance import SchemeName
 from he.functional.messages import number, opened, require_name, seal
-from he.functional.scheme import Ciphertext, PublicKey, Scheme
+from he.functional.scheme import MOST_SAMPLES, Ciphertext, PublicKey, Scheme
 from he.functional.schemes import scheme
-from intnn.values.arrays import integer
+from intnn.values.arrays import IntArray, integer
 from intnn.values.value_object import ValueObject
 
 #: The samples of a block, unless the owner asks for others: as many as an RLWE ciphertext holds side by side.
@@ -78,6 +78,9 @@ class Owner:
         name: His name, of 1 to 200 printable letters, which no other owner of the instance has.
         public_key: The instance's public key, or its bytes.
         first_block: The number of his next block, if he has sent others.
+        first_sample: The number of his next sample among all samples of the instance, if he has sent others. Where
+            owners share an instance of several batches (`he.functional.parties.books.Opening`), each begins where the
+            one before him ends.
         schemes: What implements a scheme, by its name.
 
     Raises:
@@ -87,11 +90,17 @@ class Owner:
     """
 
     def __init__(
-        self, name: str, public_key: PublicKey | bytes, first_block: int = 0, schemes: Schemes = scheme
+        self,
+        name: str,
+        public_key: PublicKey | bytes,
+        first_block: int = 0,
+        first_sample: int = 0,
+        schemes: Schemes = scheme,
     ) -> None:
         self.name = require_name(name, "name")
         self.public_key = public_key_from_bytes(public_key, schemes) if isinstance(public_key, bytes) else public_key
         self._next = integer(first_block, "first_block", 0, _MOST_BLOCKS)
+        self._next_sample = integer(first_sample, "first_sample", 0, MOST_SAMPLES)
         self._scheme = schemes(self.public_key.instance.scheme)
 
     def encrypt(self, x: ArrayLike, block_samples: int = BLOCK_SAMPLES) -> Iterator[Block]:
@@ -105,9 +114,9 @@ class Owner:
         step = integer(block_samples, "block_samples", 1)
         return (self._block(rows[at : at + step]) for at in range(0, len(rows), step))
 
-    def _block(self, rows: ArrayLike) -> Block:
-        block = Block(self.name, self._next, self._scheme.encrypt(self.public_key, rows))
-        self._next += 1
+    def _block(self, rows: IntArray) -> Block:
+        block = Block(self.name, self._next, self._scheme.encrypt(self.public_key, rows, self._next_sample))
+        self._next, self._next_sample = self._next + 1, self._next_sample + len(rows)
         return block
 
 

@@ -49,7 +49,7 @@ from he.functional.parties.remote import (
 
 _HOST = "127.0.0.1"
 _PAUSE = 0.1  # seconds, before somebody is let in again where there was no room
-_FIELDS = {OPEN: ("budget", "data", "role", "samples"), ENROL: ("owner",)}
+_FIELDS = {OPEN: ("budget", "data", "role", "samples", "columns"), ENROL: ("owner",)}
 
 
 @dataclass(frozen=True, eq=False)
@@ -172,7 +172,7 @@ def _answer(question: bytes, authority: Authority, token: bytes) -> bytes:
         authority.enrol(of, fields["owner"])
         return b""
     opening = Opening.of(of, fields)
-    return authority.open(of, opening.budget, opening.data, opening.role, opening.samples).to_bytes()
+    return authority.open(of, opening.budget, opening.data, opening.role, opening.samples, opening.columns).to_bytes()
 
 
 def _say(sink: BinaryIO, answer: bytes) -> None:

@@ -104,7 +104,13 @@ class RemoteAuthority(Unstorable, instead="make another one by its address"):
         self.close()
 
     def open(
-        self, of: Instance, budget: int, data: str, role: Role = "forward", samples: range | None = None
+        self,
+        of: Instance,
+        budget: int,
+        data: str,
+        role: Role = "forward",
+        samples: range | None = None,
+        columns: int | None = None,
     ) -> PublicKey:
         """Draw the keys of an instance: see `Authority.open`, also for what it raises.
 
@@ -113,7 +119,7 @@ class RemoteAuthority(Unstorable, instead="make another one by its address"):
             MismatchError: The public key is that of another instance.
             GoneError: The authority does not answer.
         """
-        opening = Opening(of, budget, data, role, samples)
+        opening = Opening(of, budget, data, role, samples, columns)
         answer = self._ask(OPEN + self._token + seal(Kind.INSTRUCTION, of, opening.fields()))
         public = public_key_from_bytes(answer, self._schemes)
         if public.instance != of:

@@ -16,15 +16,13 @@ from he.functional.messages import (
     vectors_from_bytes,
     vectors_to_bytes,
 )
-from he.functional.scheme import Scope
+from he.functional.scheme import MOST_HEADER_BYTES, MOST_SAMPLES, Scope
 from intnn.values.arrays import IntArray, instance
 from intnn.values.value_object import ValueObject
 
-MOST_HEADER_BYTES = 64  # of a ciphertext, by `he.functional.scheme.Ciphertext`
 #: The most keys times samples of a request with a scope: what answers it has a word for each,
 #: and a request of a few hundred bytes must not take all of an authority's memory.
 MOST_PRODUCTS = 1 << 26
-_MOST_SAMPLES = 1 << 48
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,22 +44,15 @@ class KeyRequest(ValueObject):
     scope: Scope | None = None
 
     def __post_init__(self) -> None:
-        instance(self.instance, Instance, "instance")
-        object.__setattr__(self, "y", self.instance.require_keys(self.y))
-        if len(self.y) > MOST_KEYS:
-            raise ValueError(f"`y` must have at most {MOST_KEYS} vectors, got {len(self.y)}; make several requests")
+        y = vars(self)["y"] = instance(self.instance, Instance, "instance").require_keys(self.y)
+        if len(y) > MOST_KEYS:
+            raise ValueError(f"`y` must have at most {MOST_KEYS} vectors, got {len(y)}; make several requests")
         if self.scope is not None:
-            scope = instance(self.scope, Scope, "scope")
-            if not 0 < len(scope.header) <= MOST_HEADER_BYTES:
+            samples = instance(self.scope, Scope, "scope").stop - self.scope.start
+            if len(y) * samples > MOST_PRODUCTS:
                 raise ValueError(
-                    f"`scope` must have a header of 1 to {MOST_HEADER_BYTES} bytes, got {len(scope.header)}"
-                )
-            if not 0 <= scope.start < scope.stop <= _MOST_SAMPLES:
-                raise ValueError(f"`scope` must hold one sample or more, got {scope.start} to {scope.stop}")
-            if len(self.y) * (scope.stop - scope.start) > MOST_PRODUCTS:
-                raise ValueError(
-                    f"a request must be for at most {MOST_PRODUCTS} products, got {len(self.y)} vectors and "
-                    f"{scope.stop - scope.start} samples; make several requests"
+                    f"a request must be for at most {MOST_PRODUCTS} products, got {len(y)} vectors and {samples} "
+                    "samples; make several requests"
                 )
 
     def to_bytes(self) -> bytes:
@@ -82,7 +73,7 @@ class KeyRequest(ValueObject):
         """
         instance, fields, parts = opened(Kind.KEY_REQUEST, data, names=("keys", "start", "stop"))
         keys = number(fields, "keys", MOST_KEYS)
-        start, stop = (number(fields, name, _MOST_SAMPLES, least=0) for name in ("start", "stop"))
+        start, stop = (number(fields, name, MOST_SAMPLES, least=0) for name in ("start", "stop"))
         header = bytes(parts[1]) if len(parts) == 2 and len(parts[1]) <= MOST_HEADER_BYTES else b""
         require_lengths(parts, vectors_bytes(instance, keys), *([len(header)] if header else []))
         try:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Iterable
-from itertools import accumulate, pairwise
+from itertools import accumulate
 from typing import Protocol
 
 import numpy as np
@@ -13,7 +14,7 @@ from he.functional.checks import own
 from he.functional.instance import Instance
 from he.functional.parties.owner import Schemes
 from he.functional.parties.request import KeyRequest
-from he.functional.scheme import Ciphertext, FunctionalKey, Scope
+from he.functional.scheme import Ciphertext, FunctionalKey
 from he.functional.schemes import scheme
 from intnn.values.arrays import IntArray, integer, integers
 from intnn.values.arrays import instance as of_type
@@ -66,9 +67,8 @@ class Products:
         them = [own(ciphertext, kind, "ciphertexts", self.instance) for ciphertext in ciphertexts]
         if not them:
             raise ValueError("`ciphertexts` must be one or more, got none")
-        ends = list(accumulate((ciphertext.samples for ciphertext in them), initial=0))
-        self._places = list(zip(them, pairwise(ends), strict=True))
-        self.samples, self.keys_issued = ends[-1], 0
+        self._ciphertexts, self._ends = them, list(accumulate(ciphertext.samples for ciphertext in them))
+        self.samples, self.keys_issued = self._ends[-1], 0
 
     def products(self, y: ArrayLike, start: int, stop: int) -> IntArray:
         """Ask for keys, and decrypt.
@@ -89,14 +89,14 @@ class Products:
         """
         stop = integer(stop, "stop", 1, self.samples)
         start = integer(start, "start", 0, stop - 1)
-        vectors, parts, key, scoped = integers(y, "y"), [], None, self._scheme.keys_are_scoped
-        for ciphertext, (begin, end) in self._places:
-            if start >= end or stop <= begin:
-                continue
-            first, last = max(start, begin) - begin, min(stop, end) - begin
-            if key is None or scoped:
-                request = KeyRequest(self.instance, vectors, Scope(ciphertext.header, first, last) if scoped else None)
+        vectors, number, parts, key = integers(y, "y"), bisect_right(self._ends, start), [], None
+        while start < stop:
+            ciphertext, begin = self._ciphertexts[number], self._ends[number - 1] if number else 0
+            first, last = start - begin, min(stop, self._ends[number]) - begin
+            if key is None or self._scheme.keys_are_scoped:
+                request = KeyRequest(self.instance, vectors, ciphertext.scope(first, last))
                 key, vectors = self._authority.issue(request), request.y
                 self.keys_issued += len(vectors)
             parts.append(self._scheme.decrypt(ciphertext, key, slice(first, last)))
+            start, number = begin + last, number + 1
         return parts[0] if len(parts) == 1 else np.concatenate(parts)

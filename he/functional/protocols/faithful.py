@@ -4,7 +4,8 @@ This is the protocol of R. Xu, J. B. D. Joshi and C. Li, "CryptoNN: Training Neu
 (ICDCS 2019), section 3, on integer training, where inner products are exact: a step needs the inputs x only for the
 first layer's sums x wT and its gradient eT x, so the trainer asks for keys of the weights w, and of the errors e.
 
-    owner:      vectors = batch_vectors(x, batch_size), encrypted: one instance forward, and one for every batch
+    owner:      vectors = batch_vectors(x, batch_size), encrypted: one instance forward, and one for every batch, or
+                one for all batches by a scheme whose keys hold for some samples only (`in_batches`)
     trainer:    state = train(plan, schedule, labels, forward, gradient)
     the same:   state = train_in_clear(plan, schedule, labels, x)
 
@@ -22,6 +23,7 @@ import hashlib
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -73,6 +75,29 @@ def batch_vectors(x: ArrayLike, batch_size: int) -> BatchVectors:
     batches = _batches(len(rows), size)
     whole = rows[: batches * size]
     return BatchVectors(whole, tuple(np.ascontiguousarray(batch.T) for batch in np.split(whole, batches)))
+
+
+def in_batches(products: Products, features: int) -> Callable[[int], Products]:
+    """The gradient instance of every batch, where one instance is for all of them.
+
+    Args:
+        products: The instance, whose samples are the vectors of all batches, one batch behind the other.
+        features: How many vectors a batch has.
+
+    Returns:
+        What `train` takes: the products of a batch by its number.
+    """
+    return lambda batch: _Part(products, batch * features)
+
+
+class _Part(NamedTuple):
+    """The samples of an instance from one on."""
+
+    whole: Products
+    first: int
+
+    def products(self, y: IntArray, start: int, stop: int) -> IntArray:
+        return self.whole.products(y, self.first + start, self.first + stop)
 
 
 def train(

@@ -66,7 +66,7 @@ class RlweScheme:
         require_scheme(instance, self.name)
         return drawn_keys(instance, Source(), secrets.token_bytes(SEED_BYTES))
 
-    def encrypt(self, public_key: PublicKey, x: ArrayLike) -> RlweCiphertext:
+    def encrypt(self, public_key: PublicKey, x: ArrayLike, first: int = 0) -> RlweCiphertext:  # noqa: ARG002 - of scoped keys
         """Encrypt vectors, int64 [samples, l]; those in one call belong to one owner.
 
         Raises:

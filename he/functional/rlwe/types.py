@@ -204,6 +204,9 @@ class RlweCiphertext(_OfInstance, Unstorable, instead="store its bytes"):
         """Nothing: keys hold for all ciphertexts of an instance."""
         return b""
 
+    def scope(self, start: int, stop: int) -> None:
+        """None: keys hold for all ciphertexts of an instance."""
+
     def to_bytes(self) -> bytes:
         """It as a message."""
         primes = self.parameters.kept_primes

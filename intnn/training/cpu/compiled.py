@@ -193,13 +193,13 @@ class CompiledHalves(Compiled, instead="store its `state`"):
         super().__init__(plan, state, batch, descent)
         self._words[0, at.OFFSET] = 0  # sums from outside are those of inputs as they are, not stored plus 128
         start_sums(self._words[0], self._machine)
-        self._batch = batch
+        first = plan.blocks[0]
+        self._batch, self._first_shape = batch, (first.outputs, first.fan_in)
 
     @property
     def weights(self) -> IntArray:
         """The first block's weights, int64 [outputs, fan_in]."""
-        block = self._plan.blocks[0]
-        result = np.empty((block.outputs, block.fan_in), np.int64)
+        result = np.empty(self._first_shape, np.int64)
         halves.first_weights(self._words[0], self._machine, result)
         return result
 
@@ -208,7 +208,7 @@ class CompiledHalves(Compiled, instead="store its `state`"):
     ) -> Begun | None:
         """`intnn.training.step.begin`; None, and nothing changes, where a sum is larger or a label is no class."""
         logits = np.empty((self._batch, self._plan.classes), np.int64)
-        errors = np.empty((self._plan.blocks[0].outputs, self._batch), np.int64)
+        errors = np.empty((self._first_shape[0], self._batch), np.int64)
         self._rate = self._numbers(rate)
         exponent = halves.begin_within(
             self._words, self._machine, self._scratch, sums, largest, labels, self._exponential, self._rate,

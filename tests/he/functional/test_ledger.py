@@ -36,9 +36,19 @@ def test_the_dimension_is_that_over_the_rationals(asked, prime):
     again = Span.empty(n, prime)
     for vector in added:
         again = again.extended(vector[None])
+    written = Span.empty(n, prime).extended(span.basis())
     for y in batches:
         assert again.grown(y, n)[0] is again  # what was added is all that was
-    assert again.rank == span.rank
+        assert written.grown(y, n)[0] is written
+    assert again.rank == written.rank == span.rank
+
+
+def test_all_vectors_lie_in_the_span_of_all():
+    whole = Span.whole(3, PRIME)
+    assert whole.rank == 3
+    assert whole.grown(np.array([[1, 2, 3]]), 3)[0] is whole
+    assert whole.extended(np.eye(3, dtype=np.uint64)) is whole
+    assert whole.basis().tolist() == np.eye(3).tolist()
 
 
 @given(requests(), st.integers(0, 7), st.randoms())

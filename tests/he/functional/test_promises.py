@@ -231,7 +231,7 @@ def test_keys_beyond_the_limit_are_refused(one: Made, things: dict[str, object],
 
 def test_scopes_are_asked_for_where_keys_have_one(one: Made) -> None:
     _, y = vectors(np.random.default_rng(9), one)
-    scope = None if one.scheme.keys_are_scoped else Scope(b"", 0, 1)
+    scope = None if one.scheme.keys_are_scoped else Scope(b"header", 0, 1)
     with pytest.raises(ValueError, match="scope"):
         one.scheme.derive_key(one.master, y, scope)
 

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from he.formats.messages import Kind, MessageError, open_message, seal_message
 from he.functional.errors import MismatchError
 from he.functional.instance import Instance
 from he.functional.pads import objects, scheme
@@ -223,3 +224,29 @@ SUMS = np.zeros((2, 1), np.int32)
 def test_what_cannot_be_is_not_made(make: Callable[[Instance], object], error: type[Exception]) -> None:
     with pytest.raises(error):
         make(Instance("pads", 4, IntDomain(0, 15)))
+
+
+@given(st.integers(0, 1 << 47), st.integers(0, 3), st.integers(1, 4))
+def test_a_ciphertext_begins_at_the_number_that_it_was_made_for(first: int, start: int, more: int) -> None:
+    one = made("pads", 3)
+    x, y = vectors(np.random.default_rng(0), one, samples=7)
+    ciphertext = SCHEME.encrypt(one.public, x, first)
+    assert PadsCiphertext.from_bytes(ciphertext.to_bytes()).first == first
+    pad = ciphertext.words - (x - one.instance.centre).astype(np.uint32)
+    assert pad.ravel().tolist() == pads(one.master.shared(ciphertext.header), 3 * first, x.size).tolist()
+    scope = ciphertext.scope(start, start + more)
+    assert scope == Scope(ciphertext.header, first + start, first + start + more)
+    key = SCHEME.derive_key(one.master, y, scope)
+    assert SCHEME.decrypt(ciphertext, key, slice(start, start + more)).tolist() == products(x, y)[start : start + more]
+
+
+def test_a_ciphertext_that_begins_at_the_first_number_has_the_bytes_of_one_without_numbers() -> None:
+    one = made("pads", 3)
+    fields, parts = open_message(Kind.FUNCTIONAL_CIPHERTEXT, one.encrypt([[1, 2, 3]]).to_bytes())
+    assert fields.keys() == {"instance", "samples"}
+    for first in (0, -1, 1.0, True, 1 << 48):
+        with pytest.raises(MessageError):
+            PadsCiphertext.from_bytes(seal_message(Kind.FUNCTIONAL_CIPHERTEXT, {**fields, "first": first}, parts))
+    for first, error in ((-1, ValueError), (1 << 48, ValueError), (1.0, TypeError)):
+        with pytest.raises(error, match="`first`"):
+            SCHEME.encrypt(one.public, [[1, 2, 3]], first)

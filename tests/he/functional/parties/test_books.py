@@ -8,14 +8,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from he.functional.errors import MismatchError
 from he.functional.instance import Instance
 from he.functional.ledger import known_share, secret_prime
 from he.functional.parties.books import Books, Exposure, Opening
+from he.functional.scheme import Scope
 from intnn import IntDomain
 
 
-def opening(length=4, budget=2, data="images", role="forward", samples=None):
-    return Opening(Instance("pads", length, IntDomain(0, 15)), budget, data, role, samples)
+def opening(length=4, budget=2, data="images", role="forward", samples=None, columns=None):
+    return Opening(Instance("pads", length, IntDomain(0, 15)), budget, data, role, samples, columns)
+
+
+BATCHES = {"role": "gradient", "samples": range(12), "columns": 3}  # three of them, of four samples each
 
 
 def opened(*openings):
@@ -26,11 +31,15 @@ def opened(*openings):
     return books
 
 
-def issued(books, opening, rank):
+def accounts_of(books, opening):
+    return books.opened(opening.instance)[1]
+
+
+def issued(books, opening, rank, batch=0):
     """Enter keys for the first so many directions."""
-    y = np.eye(opening.instance.length, dtype=np.int64)[:rank]
+    y, account = np.eye(opening.instance.length, dtype=np.int64)[:rank], accounts_of(books, opening)[batch]
     if rank:
-        books.issue(opening, books.account(opening).span.grown(y, opening.budget)[0], rank)
+        books.issue(account, account.span.grown(y, opening.budget)[0], rank)
 
 
 @st.composite
@@ -48,10 +57,15 @@ names = (
 
 @given(names, st.none() | ranges(), st.data())
 def test_an_opening_survives_the_trip(data_name, samples, data):
-    role = data.draw(st.sampled_from(["forward", "projection", "gradient"]))
+    role, columns = data.draw(st.sampled_from(["forward", "projection", "gradient"])), None
     length = len(samples) if samples is not None and role == "gradient" else 4
-    it = opening(length, data.draw(st.integers(1, length)), data_name, role, samples)
+    if samples is not None and role == "gradient":
+        columns = data.draw(st.none() | st.integers(1, 9))
+    it = opening(length, data.draw(st.integers(1, length)), data_name, role, samples, columns)
     assert Opening.of(it.instance, it.fields()) == it
+    before = it.fields()
+    if before.pop("columns") is None:  # which journals did not name before there were several batches
+        assert Opening.of(it.instance, before) == it
 
 
 @pytest.mark.parametrize(
@@ -71,7 +85,14 @@ def test_an_opening_survives_the_trip(data_name, samples, data):
         ({"samples": range(-1, 3)}, ValueError, "range of one sample or more"),
         ({"samples": range(0, 8, 2)}, ValueError, "without a step"),
         ({"samples": range(2**50)}, ValueError, "range of one sample or more"),
-        ({"role": "gradient", "samples": range(3)}, ValueError, r"as many as .* elements, 4, got range\(0, 3\)"),
+        ({"role": "gradient", "samples": range(3)}, ValueError, r"elements, 4, .* at most 1 .*, got range\(0, 3\)"),
+        ({"role": "gradient", "samples": range(8)}, ValueError, r"elements, 4, .* at most 1 .*, got range\(0, 8\)"),
+        ({**BATCHES, "samples": range(9)}, ValueError, r"elements, 4, .* at most 65536 .*, got range\(0, 9\)"),
+        ({**BATCHES, "samples": range(4 * 65537)}, ValueError, "at most 65536"),
+        ({**BATCHES, "columns": 0}, ValueError, "`columns`"),
+        ({**BATCHES, "columns": 2.0}, TypeError, "`columns`"),
+        ({**BATCHES, "samples": None}, ValueError, "`columns` must be None but for the gradients of batches"),
+        ({**BATCHES, "role": "forward"}, ValueError, "`columns` must be None but for the gradients of batches"),
     ],
 )
 def test_an_opening_that_cannot_be_is_refused(wrong, error, message):
@@ -101,6 +122,11 @@ def test_two_openings_overlap_where_they_have_a_sample_in_common(a, b):
             ({"role": "gradient", "samples": range(4)}, {"role": "gradient", "samples": samples}, "`samples`")
             for samples in (None, range(3, 7))
         ],
+        (BATCHES, {"role": "gradient", "samples": range(6, 10)}, "`samples` must be those of another instance"),
+        (BATCHES, {"role": "gradient", "samples": range(4), "length": 4, "budget": 3}, "share a budget"),
+        (BATCHES, {"role": "gradient", "samples": range(2), "length": 2}, "`samples` must be those of another"),
+        (BATCHES, {"role": "gradient"}, "`samples` must be those of another instance"),
+        (BATCHES, {**BATCHES, "samples": range(2, 14)}, "`samples` must be those of another instance"),
     ],
 )
 def test_instances_that_encrypt_the_same_vectors_have_one_budget(first, second, message):
@@ -120,6 +146,7 @@ def test_instances_that_encrypt_the_same_vectors_have_one_budget(first, second, 
         ({}, {"role": "gradient", "samples": range(4)}),
         ({"samples": range(4)}, {"samples": range(4, 8), "budget": 1}),
         ({"role": "gradient", "samples": range(4)}, {"role": "gradient", "samples": range(4, 6), "length": 2}),
+        (BATCHES, {**BATCHES, "samples": range(12, 16), "budget": 3}),
     ],
 )
 def test_instances_that_share_nothing_have_their_own(first, second):
@@ -130,9 +157,10 @@ def test_instances_that_share_nothing_have_their_own(first, second):
 def test_an_instance_is_known_by_all_that_it_is():
     it = opening()
     books = opened(it)
-    assert books.opening(it.instance) is it
-    assert books.opening(Instance("pads", 4, IntDomain(0, 15))) is None
-    assert books.opening(Instance("pads", 4, IntDomain(0, 14), id=it.instance.id)) is None
+    assert books.opened(it.instance)[0] is it
+    for other in (Instance("pads", 4, IntDomain(0, 15)), Instance("pads", 4, IntDomain(0, 14), id=it.instance.id)):
+        with pytest.raises(MismatchError, match=f"instance {other.id} is not open at this authority"):
+            books.opened(other)
     again = Opening(Instance("ddh", 2, IntDomain(0, 1), id=it.instance.id), 1, "others", "forward")
     with pytest.raises(ValueError, match=f"{it.instance.id} was opened before"):
         books.require_room([again])
@@ -163,3 +191,31 @@ def test_batches_share_what_is_known_of_their_own_samples_only():
     assert books.exposure("images").known_share == 0.75  # of either: 1 - (1 - 2/4)(1 - 1/2)
     issued(books, right, 3)
     assert Fraction(books.exposure("images").known_share) == Fraction(7, 8)
+
+
+def test_batches_of_one_instance_have_the_accounts_that_instances_of_their_own_would_have():
+    several = opening(**BATCHES)
+    alone, others = opening(role="gradient", samples=range(4, 8)), opening(**{**BATCHES, "samples": range(8, 16)})
+    books = opened(several, alone, others)
+    accounts = accounts_of(books, several)
+    assert [account.opening.samples for account in accounts] == [range(4), range(4, 8), range(8, 12)]
+    assert accounts_of(books, alone) == accounts[1:2]
+    assert accounts_of(books, others)[0] is accounts[2]
+    issued(books, several, 2, batch=1)
+    issued(books, alone, 1)
+    assert [account.span.rank for account in accounts] == [0, 2, 0]
+    assert books.exposure("images") == Exposure(0, 0, 3, 0.5, 2, 2)
+
+
+@given(st.integers(0, 20), st.integers(1, 20))
+def test_a_key_is_for_the_vectors_of_one_batch(start, more):
+    several, scope = opening(**BATCHES), Scope(b"header", start, start + more)
+    batches = {number // 3 for number in range(start, start + more)}
+    if len(batches) == 1 and max(batches) < 3:
+        assert {several.batch(scope)} == batches
+    else:
+        with pytest.raises(ValueError, match="`scope` must lie within the vectors of one batch, 3 for each 4 of 12"):
+            several.batch(scope)
+    with pytest.raises(ValueError, match="`scope` must say which batch's vectors a key is for"):
+        several.batch(None)
+    assert opening().batch(scope) == 0

@@ -145,6 +145,9 @@ def test_all_that_an_authority_does_crosses(authority, address):
         asking.enrol(batch, "Ada")
         assert other.exposure("data") == authority.exposure("data") == Exposure(0, 0, 6, 0.5, 2, 2)
         assert other.exposure("none") == Exposure()
+        many = trainer(asking.open(instance(), 4, "batches", "gradient", range(8), 2), samples=2)
+        many.asks(other, EYE[:3])
+        assert other.exposure("batches") == Exposure(0, 0, 3, 0.75, 3, 4)
         for call, error, message in [
             (lambda: asking.enrol(batch, "Ada"), FunctionalError, "'Ada' is registered"),
             (lambda: asking.open(batch, 2, "others"), ValueError, "opened before"),
@@ -189,11 +192,13 @@ def test_what_is_no_question_is_answered_by_an_error(address, question, answer):
         {"budget": 2, "data": "a", "role": "forward", "samples": ["a"]},
         {"budget": "2", "data": "a", "role": "forward", "samples": None},
         {"budget": 2, "data": ["a"], "role": {}, "samples": None},
+        {"budget": 2, "data": "a", "role": "forward", "samples": None, "columns": 3},
+        {"budget": 2, "data": "a", "role": "gradient", "samples": [0, 8], "columns": "3"},
     ],
 )
 def test_an_instance_that_cannot_be_is_not_opened(authority, address, fields):
     with Client(address, authkey=PASSWORD) as connection:
-        connection.send_bytes(b"o" + TOKEN + seal(Kind.INSTRUCTION, instance(), fields))
+        connection.send_bytes(b"o" + TOKEN + seal(Kind.INSTRUCTION, instance(), {"columns": None, **fields}))
         assert connection.recv_bytes().startswith((b"-TypeError\n", b"-ValueError\n"))
     assert not authority._books.counts()
 

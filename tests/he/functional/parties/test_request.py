@@ -75,11 +75,6 @@ def test_what_is_no_request_is_refused(fields, parts, message):
         (np.zeros((0, 3), int), None, ValueError, "`y` must have shape"),
         ([[128, 0, 0]], None, ValueError, "`y`"),
         ([[0.5, 0, 0]], None, TypeError, "`y`"),
-        (Y, Scope(b"", 0, 1), ValueError, "header of 1 to 64 bytes, got 0"),
-        (Y, Scope(bytes(65), 0, 1), ValueError, "header of 1 to 64 bytes, got 65"),
-        (Y, Scope(b"a", -1, 1), ValueError, "one sample or more, got -1 to 1"),
-        (Y, Scope(b"a", 1, 1), ValueError, "one sample or more, got 1 to 1"),
-        (Y, Scope(b"a", 0, (1 << 48) + 1), ValueError, "one sample or more"),
         (
             Y,
             Scope(b"a", 0, (1 << 26) + 1),
@@ -92,3 +87,21 @@ def test_what_is_no_request_is_refused(fields, parts, message):
 def test_what_cannot_be_asked_is_refused(y, scope, error, message):
     with pytest.raises(error, match=message):
         KeyRequest(INSTANCE, y, scope)
+
+
+@pytest.mark.parametrize(
+    ("parts", "error", "message"),
+    [
+        ((b"", 0, 1), ValueError, "header of 1 to 64 bytes, got one of 0"),
+        ((bytes(65), 0, 1), ValueError, "header of 1 to 64 bytes, got one of 65"),
+        ((b"a", -1, 1), ValueError, "one sample or more of .*, got -1 to 1"),
+        ((b"a", 1, 1), ValueError, "one sample or more of .*, got 1 to 1"),
+        ((b"a", 0, (1 << 48) + 1), ValueError, "one sample or more"),
+        (("a", 0, 1), TypeError, "`scope.header`"),
+        ((b"a", 0.0, 1), TypeError, "`scope.start`"),
+        ((b"a", 0, True), TypeError, "`scope.stop`"),
+    ],
+)
+def test_a_scope_that_cannot_be_is_not_made(parts, error, message):
+    with pytest.raises(error, match=message):
+        Scope(*parts)

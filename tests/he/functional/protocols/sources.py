@@ -31,12 +31,16 @@ class Parties:
     def __init__(self, authority: Authority, name: SchemeName, inputs: IntDomain, owners: tuple[str, ...] = ("owner",)):
         self._authority, self._name, self._inputs, self._owners = authority, name, inputs, owners
 
-    def products(self, x, role: Role, budget: int, samples: range | None = None) -> Products:
+    def products(
+        self, x, role: Role, budget: int, samples: range | None = None, columns: int | None = None
+    ) -> Products:
         """Those of one instance for the vectors x, of which every owner encrypts as many."""
         instance = Instance(self._name, x.shape[1], self._inputs)
-        public = self._authority.open(instance, budget, "data", role, samples)
-        parts = zip(self._owners, np.array_split(x, len(self._owners)), strict=True)
-        blocks = [block for owner, part in parts for block in Owner(owner, public).encrypt(part)]
+        public = self._authority.open(instance, budget, "data", role, samples, columns)
+        blocks, at = [], 0
+        for owner, part in zip(self._owners, np.array_split(x, len(self._owners)), strict=True):
+            blocks += Owner(owner, public, first_sample=at).encrypt(part)
+            at += len(part)
         return Products(self._authority, instance, arranged(blocks, self._owners))
 
 

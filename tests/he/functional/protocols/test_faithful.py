@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from he.functional.errors import BudgetError
 from he.functional.parties.authority import Authority
-from he.functional.protocols.faithful import batch_vectors, train, train_in_clear
+from he.functional.protocols.faithful import batch_vectors, in_batches, train, train_in_clear
 from intnn import IntDomain
 from intnn.storage.document import FormatError
 from intnn.testing import int_arrays
@@ -222,6 +222,23 @@ def test_digits_train_through_real_keys_to_the_same_bits(tmp_path, name, batches
     assert_equal(state, train_in_clear(layout, schedule, labels, x))
     assert told.rank_issued == 64
     assert told.known_share == 1
+
+
+@pytest.mark.parametrize("owners", [("north",), ("north", "south")])
+def test_one_instance_may_be_for_the_gradients_of_all_batches(tmp_path, owners):
+    x, labels = digits(32 * 6)
+    layout, schedule = plan((64,), (64,), IntDomain(0, 16), 10), Schedule(3, 32, Fraction(1, 5), Descent(), 0)
+    vectors = batch_vectors(x, 32)
+    with Authority(tmp_path / "journal") as authority:
+        parties = Parties(authority, "pads", layout.inputs, owners)
+        forward = parties.products(vectors.forward, "forward", 64)
+        gradients = parties.products(np.concatenate(vectors.gradients), "gradient", 32, range(len(x)), 64)
+        state = train(layout, schedule, labels, forward, in_batches(gradients, 64))
+        told = authority.exposure("data")
+    assert_equal(state, train_in_clear(layout, schedule, labels, x))
+    assert (told.batch_rank_issued, told.known_share) == (32, 1)
+    with Authority(tmp_path / "journal") as authority:
+        assert authority.exposure("data") == told
 
 
 def test_a_small_network_trains_through_keys_from_discrete_logarithms(tmp_path):
