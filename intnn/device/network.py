@@ -11,7 +11,7 @@ from intnn.device.arrays import on_device
 from intnn.device.lower import Lowering, Sources
 from intnn.device.values import Memory, Value
 from intnn.layers.nodes import Join, Node, Shape
-from intnn.machine.cuda.device import DeviceMemoryError, device, free_bytes, reported
+from intnn.machine.cuda.device import DeviceMemoryError, device, free_bytes, gpu_in_use, gpu_of, number, reported
 from intnn.machine.cuda.launch import launch
 from intnn.ops.cuda.layers import outside_kernel
 from intnn.ops.cuda.product import DeviceArray, fitting_tile
@@ -26,8 +26,8 @@ ENOUGH = 1 << 30  # bytes of all buffers: more inputs at once are no faster, and
 class DeviceNetwork(Unstorable, instead="place the IntNetwork again"):
     """An integer network whose weights are on a GPU; the bits are those of `IntNetwork.logits`.
 
-    Activations stay on the GPU between layers, in a few buffers that are kept for the next call. One call at a time
-    uses them: further threads wait.
+    It is evaluated on the GPU that was in use when it was made, whichever a thread uses. Activations stay there between
+    layers, in a few buffers that are kept for the next call. One call at a time uses them: further threads wait.
 
     `IntNetwork.on_device` makes one.
 
@@ -58,7 +58,7 @@ class DeviceNetwork(Unstorable, instead="place the IntNetwork again"):
         intervals: Sequence[Interval],
         bounds: Sequence[int],
     ) -> None:
-        self.device = device()
+        self.device, self._gpu = device(), gpu_in_use()
         self._shape, self._domain = input_shape, input_domain
         tile = fitting_tile(self.device.capability)
         lowered = Lowering(input_shape, input_domain, layers, sources, shapes, intervals, bounds, tile)
@@ -106,13 +106,13 @@ class DeviceNetwork(Unstorable, instead="place the IntNetwork again"):
             ``__cuda_array_interface__``.
 
         Raises:
-            TypeError: ``x`` does not hold integers.
+            TypeError: ``x`` does not hold integers, or one on the GPU holds them in another order of bytes.
             ValueError: The shape is wrong, the batch empty, a value outside the domain, or an array on the GPU is not
-                contiguous.
+                contiguous, or on another GPU than the network.
             DeviceMemoryError: The GPU has too little free memory for one input.
             DeviceError: Something else went wrong on the GPU.
         """
-        with self._lock, reported("evaluating a network on the GPU"):
+        with self._lock, reported("evaluating a network on the GPU"), self._gpu:
             there = on_device(x)
             if there is None:
                 return self._from_host(self._checked(array(x, "x")))
@@ -125,7 +125,14 @@ class DeviceNetwork(Unstorable, instead="place the IntNetwork again"):
     def _checked_there(self, x: DeviceArray) -> DeviceArray:
         if np.dtype(x.dtype).kind not in "iu" or x.dtype == np.uint64:
             raise TypeError(f"`x` must hold integers that fit int64, got dtype {x.dtype}; cast it first")
+        if not np.dtype(x.dtype).isnative:
+            raise TypeError(f"`x` must hold integers in the byte order of this machine, got dtype {x.dtype}")
         batched(x, self._shape, "x")
+        if (where := gpu_of(x)) != number():
+            raise ValueError(
+                f"`x` must lie on GPU {number()}, as the network does, got GPU {where}; ask within "
+                f"`with numba.cuda.gpus[{where}]:` for a network there"
+            )
         if not x.is_c_contiguous():
             raise ValueError("`x` must be contiguous where it lies on a GPU; call its `contiguous` or the like")
         values, limits = x.reshape(x.size), np.iinfo(x.dtype)

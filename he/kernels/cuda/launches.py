@@ -1,21 +1,14 @@
 """Kernels with their arguments, made ready once and started many times."""
 
 from collections.abc import Callable, Iterable
-from functools import cache, partial
+from functools import partial
 from typing import Any
-
-from numba import cuda
 
 from intnn.machine.cuda.device import quiet
 from intnn.machine.cuda.intrinsics import SIMULATED
+from intnn.machine.cuda.launch import compiled
 
 Launch = Callable[[], object]  # of a kernel, with its arguments
-
-
-@cache
-def compiled(kernel: Any) -> Any:
-    """Make a kernel that is compiled when it is first launched."""
-    return cuda.jit(kernel)
 
 
 def bound(kernel: Any, grid: tuple[int, ...], threads: int, stream: Any, *arguments: Any) -> Launch:

@@ -52,7 +52,7 @@ _ADVICE: Mapping[str, str] = MappingProxyType(
 )  # fmt: skip
 _OF_CUDA = frozenset(
     {"CudaDriverError", "CudaSupportError", "CudaRuntimeError", "CUDAError", "NvvmError", "NvvmSupportError",
-     "CCSupportError"}
+     "CCSupportError", "LinkerError", "nvJitLinkError", "nvvmError", "NvrtcError", "NvrtcSupportError"}
 )  # fmt: skip
 
 
@@ -127,6 +127,16 @@ def gpu_in_use() -> AbstractContextManager[None]:
 
     gpu: AbstractContextManager[None] = cuda.gpus[number()]
     return gpu
+
+
+def gpu_of(array: Any) -> int:
+    """The number of the GPU where an array of Numba's lies, whichever is in use; what lies on none is an error."""
+    if is_simulated():
+        return number()
+    from numba.cuda.cudadrv.driver import binding, driver
+
+    pointer = binding.CUdeviceptr(array.__cuda_array_interface__["data"][0])
+    return int(driver.cuPointerGetAttribute(binding.CUpointer_attribute.CU_POINTER_ATTRIBUTE_DEVICE_ORDINAL, pointer))
 
 
 def place_in_use() -> tuple[int, int]:

@@ -14,7 +14,7 @@ import math
 import numpy as np
 from numba import cuda
 
-from intnn.machine.cuda.device import DeviceMemoryError, free_bytes, reported
+from intnn.machine.cuda.device import DeviceMemoryError, free_bytes, gpu_in_use, reported
 from intnn.machine.cuda.launch import compiled, launch
 from intnn.ops.cuda.product import TENSOR, DeviceArray, Product, Tile, Window, filled
 from intnn.training import generator
@@ -175,6 +175,8 @@ class _Block:
 class DeviceStep(Unstorable, instead="store its `state`"):
     """Steps of one plan on batches of one size, bit-equal to `intnn.training.step.step`.
 
+    They are done on the GPU that is in use when this is made, whichever a thread uses later.
+
     Args:
         plan: The network.
         state: The variables to start from; they are copied.
@@ -201,6 +203,7 @@ class DeviceStep(Unstorable, instead="store its `state`"):
                     f"the GPU must have {needed} bytes free for a step of {batch} examples, got {free}; smaller "
                     "batches need less, and `nvidia-smi` shows who holds the others"
                 )
+            self._gpu = gpu_in_use()
             pairs = zip(plan.blocks, state, strict=True)
             self.blocks = [_Block(*pair, batch, tile, i == 0) for i, pair in enumerate(pairs)]
             self._table = cuda.to_device(exponential())
@@ -216,13 +219,13 @@ class DeviceStep(Unstorable, instead="store its `state`"):
         first, last = self._plan.blocks[0], self._plan.blocks[-1]
         _, kind = _types(first)
         x: Array = (self.inputs ^ self._offset).view(kind).reshape(-1, first.channels)
-        with reported("training on the GPU"):
+        with reported("training on the GPU"), self._gpu:
             self.launch(to_device(x), cuda.to_device(labels.astype(np.int64)), rate, rounding)
             return to_host(self.blocks[-1].sums, len(labels), last.outputs).astype(np.int64)
 
     def state(self) -> list[Variables]:
         """The variables as they are now, copied."""
-        with reported("reading what was trained from the GPU"):
+        with reported("reading what was trained from the GPU"), self._gpu:
             return [block.variables() for block in self.blocks]
 
     def launch(self, x: DeviceArray, labels: DeviceArray, rate: Rate, rounding: tuple[int, int]) -> None:

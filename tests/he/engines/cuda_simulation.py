@@ -28,6 +28,7 @@ from he.engines.rns.switching_keys import SwitchingKeys
 from he.engines.rns.threads import Workers, run_on
 from he.engines.rns.traces import Traces
 from he.engines.rns.weights import Weights
+from he.kernels.cuda import launches
 from he.parties.encrypted_network import operand_forms
 from he.parties.rehearsal import random_ciphertext
 from he.readers.cost import cost
@@ -38,8 +39,8 @@ from he.ring.slots import automorphism, trace_elements
 from he.testing import square_graph, table_network
 from intnn.machine.cuda.device import DeviceError
 from tests.he.compiler.test_place import EVEN, random_program
-from tests.he.engines.several_gpus import Gpus
 from tests.intnn.cuda_simulation import prepare
+from tests.intnn.several_gpus import Gpus
 
 N = 64
 
@@ -189,7 +190,7 @@ def several_devices():
     keys, request = random_keys(circuit, rng), random_request(circuit, rng)
     answer = RnsEngine().prepare(circuit).bind(keys, 1).evaluate(request)
     with pytest.MonkeyPatch.context() as patch:
-        gpus = Gpus(patch)
+        gpus = Gpus(patch, (launches, "compiled"))
         with cuda.gpus[1]:
             prepared = CudaEngine().prepare(circuit)
         session = prepared.bind(keys)  # here the other GPU is in use
@@ -211,7 +212,7 @@ def keys_elsewhere():
     circuit, rng = compile_approximate(square_graph(), images=1, security="insecure"), np.random.default_rng(1)
     keys = random_keys(circuit, rng)
     with pytest.MonkeyPatch.context() as patch:
-        gpus = Gpus(patch)
+        gpus = Gpus(patch, (launches, "compiled"))
         one = CudaEngine().prepare(circuit).bind(keys)
         with cuda.gpus[1]:
             other = CudaEngine().prepare(circuit)

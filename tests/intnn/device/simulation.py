@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from numba import cuda
 
 import intnn.device.network as network_module
+import intnn.machine.cuda.launch as launch_module
 from intnn import (
     Conv2d,
     Dense,
@@ -29,6 +30,7 @@ from intnn.device.steps import KernelStep, ProductStep
 from intnn.machine.cuda.device import DeviceMemoryError
 from tests.intnn.cuda_simulation import outcomes_of, prepare
 from tests.intnn.device.networks import network as random_network
+from tests.intnn.several_gpus import Gpus
 
 EXAMPLES = 40
 SETTINGS = settings(
@@ -168,6 +170,8 @@ def arrays_on_the_device_are_not_copied():
         network.logits(cuda.to_device(outside), "cuda")
     with pytest.raises(TypeError, match="`x` must hold integers"):
         network.logits(cuda.to_device(x.astype(np.float32)), "cuda")
+    with pytest.raises(TypeError, match="`x` must hold integers in the byte order of this machine, got dtype >i4"):
+        network.logits(cuda.to_device(x.astype(">i4")), "cuda")
     with pytest.raises(ValueError, match=r"`x` must have shape \(batch, 1, 3, 3\)"):
         network.logits(cuda.to_device(x[:, 0]), "cuda")
     turned = cuda.to_device(x).transpose((0, 1, 3, 2))
@@ -225,6 +229,23 @@ def threads_take_turns():
         assert np.array_equal(results[i], network.logits(batch))
 
 
+def a_network_stays_on_its_gpu():
+    network, x = small()
+    with pytest.MonkeyPatch.context() as patch:
+        gpus = Gpus(patch, (launch_module, "compiled"))
+        patch.setattr(network_module, "gpu_of", lambda array: array.gpu)
+        with cuda.gpus[1]:
+            placed = network.on_device
+        logits = placed.logits(x)  # here the other GPU is in use
+        assert {gpu for gpu, _ in gpus.used} == {1}
+        assert network.on_device is not placed
+        there = cuda.to_device(x)
+        there.gpu = 0
+        with pytest.raises(ValueError, match="`x` must lie on GPU 1, as the network does, got GPU 0; ask within"):
+            placed.logits(there)
+    assert np.array_equal(logits, network.logits(x))
+
+
 def compiled_networks_are_evaluated_as_well():
     network, x = small()
     compiled = CompiledNetwork(network.input_shape, network.input_domain, network.chain, network.intervals)
@@ -255,6 +276,7 @@ CHECKS = (
     arrays_on_the_device_are_not_copied,
     arrays_of_other_libraries_are_taken_where_they_lie,
     threads_take_turns,
+    a_network_stays_on_its_gpu,
     compiled_networks_are_evaluated_as_well,
     what_cannot_be_evaluated_is_refused_by_name,
 )

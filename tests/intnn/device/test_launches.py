@@ -4,6 +4,7 @@ Nothing is launched: arrays of the host stand for those on a GPU. This needs NVI
 """
 
 from collections import Counter
+from contextlib import nullcontext
 from functools import cache
 
 import numpy as np
@@ -79,6 +80,10 @@ def compiled(monkeypatch):
         monkeypatch.setattr(module, "free_bytes", lambda: 1 << 40)
     for module in (network, placements):
         monkeypatch.setattr(module, "device", lambda: GPU)
+    for module in (network, training):
+        monkeypatch.setattr(module, "gpu_in_use", nullcontext)
+    for name in ("gpu_of", "number"):
+        monkeypatch.setattr(network, name, lambda *_: 0)
     monkeypatch.setattr(placements, "place_in_use", lambda: (0, 0))
     monkeypatch.setattr(training, "compiled", Kernel)
     monkeypatch.setattr(product, "_compiled", cache(product_kernel))

@@ -92,6 +92,26 @@ def test_the_package_that_is_missing_is_named(monkeypatch):
         device()
 
 
+@pytest.mark.parametrize("name", ["nvJitLinkError", "nvvmError", "LinkerError", "NvrtcError"])
+def test_errors_of_compilers_and_linkers_are_errors_of_the_device(name):
+    with pytest.raises(DeviceError, match="evaluating: ERROR_PTX_COMPILE"), reported("evaluating"):
+        raise type(name, (RuntimeError,), {})("ERROR_PTX_COMPILE")
+
+
+def test_an_array_is_asked_where_it_lies(monkeypatch):
+    from numba.cuda.cudadrv import driver
+
+    class Asked:
+        def cuPointerGetAttribute(self, attribute, pointer):  # noqa: N802
+            assert attribute is driver.binding.CUpointer_attribute.CU_POINTER_ATTRIBUTE_DEVICE_ORDINAL
+            assert int(pointer) == 1 << 40
+            return 3
+
+    monkeypatch.setattr(driver, "driver", Asked())
+    monkeypatch.setattr(asked, "is_simulated", lambda: False)
+    assert asked.gpu_of(SimpleNamespace(__cuda_array_interface__={"data": (1 << 40, False)})) == 3
+
+
 @pytest.mark.parametrize(
     ("error", "kind", "message"),
     [

@@ -4,15 +4,20 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
+from numba import cuda
 
+import intnn.machine.cuda.launch as launch_module
 import intnn.training.cuda.step as step_module
-from intnn import Convolution, DeviceError, IntClassifier
+from intnn import Convolution, DeviceError, IntClassifier, IntDomain
 from intnn.machine.cuda.device import DeviceMemoryError
+from intnn.ops.cuda.product import SIMULATED_TILE
 from intnn.training.ops import numpy_
+from intnn.training.plan import plan
 from intnn.training.run import step_on
 from intnn.training.schedule import Schedule
-from intnn.training.step import initialise, step
+from intnn.training.step import Descent, Rate, initialise, step
 from tests.intnn.cuda_simulation import outcomes_of, prepare
+from tests.intnn.several_gpus import Gpus
 from tests.intnn.training.plans import assert_equal, batch_of, descents, plans, rates
 
 SETTINGS = settings(
@@ -88,11 +93,23 @@ def too_little_memory_is_told_before_anything_is_allocated():
     step_module.free_bytes = real
 
 
+def training_stays_on_its_gpu():
+    layout = plan((2,), (3,), IntDomain(0, 255), 2)
+    with pytest.MonkeyPatch.context() as patch:
+        gpus = Gpus(patch, (launch_module, "compiled"))
+        with cuda.gpus[1]:
+            stepper = step_module.DeviceStep(layout, initialise(layout, 0), 2, Descent(), SIMULATED_TILE)
+        stepper.step(np.zeros(2, np.int64), Rate(100, 9), (1, 2))  # here the other GPU is in use
+        assert len(stepper.state()) == 2
+    assert {gpu for gpu, _ in gpus.used} == {1}
+
+
 CHECKS = (
     random_plans_are_trained_to_the_same_bits,
     classifiers_learn_and_predict_alike,
     a_lost_device_leaves_the_classifier_as_it_was,
     too_little_memory_is_told_before_anything_is_allocated,
+    training_stays_on_its_gpu,
 )
 
 if __name__ == "__main__":

@@ -5,19 +5,22 @@ from types import SimpleNamespace
 
 from numba import cuda
 
-from he.kernels.cuda import launches
-
 
 class Gpus:
-    """GPUs, of which every thread uses one; what is placed and started is written down with the number of its GPU."""
+    """GPUs, of which every thread uses one; what is placed and started is written down with the number of its GPU.
 
-    def __init__(self, patch):
+    Args:
+        patch: where the simulator's one GPU is replaced.
+        starters: modules with the names of what they start kernels by.
+    """
+
+    def __init__(self, patch, *starters):
         self._using, self._all, self.used = threading.local(), [Gpu(self, number) for number in range(2)], []
         patch.setattr(cuda, "gpus", self._all)
         patch.setattr(
             cuda, "current_context", lambda: SimpleNamespace(device=self.current, get_memory_info=memory_info)
         )
-        for module, name in ((cuda, "to_device"), (cuda, "device_array"), (launches, "compiled")):
+        for module, name in ((cuda, "to_device"), (cuda, "device_array"), *starters):
             patch.setattr(module, name, self.written_down(name, getattr(module, name)))
 
     @property
