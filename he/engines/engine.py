@@ -74,8 +74,16 @@ class Prepared(Protocol):
     def arrays(self) -> Mapping[str, np.ndarray]:
         """Return the encoded plaintexts by name, for `Engine.restore`; empty if the engine encodes them anew."""
 
-    def memory(self) -> Mapping[str, int]:
-        """Return how many bytes are held, by what they hold; empty if the engine does not tell."""
+    def memory(self, like: Prepared | None = None) -> Mapping[str, int]:
+        """Return how many bytes are held, by what they hold; empty if the engine does not tell.
+
+        Args:
+            like: a circuit whose sessions share their keys with those of this one, see `bind`; what is shared with it
+                is left out.
+        """
+
+    def remarks(self) -> Sequence[str]:
+        """Return what else the engine tells of an evaluation, a line each."""
 
 
 @runtime_checkable

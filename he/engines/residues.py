@@ -51,7 +51,12 @@ class ResiduePrepared(Unstorable, instead="store it with `PreparedCircuit.save`"
 
     def memory(self) -> Mapping[str, int]:
         """Return the bytes that all circuits take together; see `Prepared.memory`."""
-        return sum((Counter(one.memory()) for one in self._each), Counter())
+        first, *others = self._each
+        return sum((Counter(one.memory(first)) for one in others), Counter(first.memory()))
+
+    def remarks(self) -> Sequence[str]:
+        """Return what the engine tells of each circuit; see `Prepared.remarks`."""
+        return [line for one in self._each for line in one.remarks()]
 
 
 class ResidueEvaluator(Unstorable, instead="bind the keys again with `PreparedCircuit.session`"):

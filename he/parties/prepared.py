@@ -150,11 +150,13 @@ class PreparedCircuit(Unstorable, instead="store it with `save`"):
         return rehearsed(self._prepared, self.circuit.interface, threads, repeats, operands)
 
     def explain(self) -> str:
-        """Return what the circuit explains, and the bytes that the engine takes for it, by what they hold."""
-        memory = self._prepared.memory().items()
-        return "\n".join(
-            [self.circuit.explain(), f"engine: {self.engine}", *(f"  {what}: {count} bytes" for what, count in memory)]
-        )
+        """Return what the circuit explains, and the bytes that the engine takes for it, by what they hold.
+
+        The engine on a GPU also tells how many kernels an evaluation starts.
+        """
+        memory = [f"  {what}: {count} bytes" for what, count in self._prepared.memory().items()]
+        remarks = [f"  {remark}" for remark in self._prepared.remarks()]
+        return "\n".join([self.circuit.explain(), f"engine: {self.engine}", *memory, *remarks])
 
     @property
     def encoded_bytes(self) -> int:

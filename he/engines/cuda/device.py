@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+import warnings
 from collections.abc import Sequence
 
 import numpy as np
@@ -46,7 +48,7 @@ class Resident:
     """
 
     def __init__(self, plan: Plan, chain: Chain, weights: np.ndarray, orders: np.ndarray) -> None:
-        roots = root_bytes(chain.N, len(chain.primes))
+        roots = 0 if transform.are_placed(chain) else root_bytes(chain.N, len(chain.primes))
         require_memory(weights.nbytes + orders.nbytes + plan.table_bytes + roots)
         scales = np.array([(number, quotient(number, prime)) for number, prime in plan.scales], np.int64)
         self.gpu = gpu_in_use()
@@ -85,7 +87,7 @@ class Board:
     ) -> None:
         N = resident.tables.N
         own = isinstance(keys, np.ndarray)
-        self._resident, self._wants_graph = resident, graph
+        self._resident, self._wants_graph, self._lock = resident, graph, threading.Lock()
         self._graph: Launch | None = None
         with resident.gpu:
             require_memory(8 * N * plan.rows + (keys.nbytes if own else 0))
@@ -133,11 +135,13 @@ class Board:
     def evaluate(self, inputs: Sequence[np.ndarray]) -> list[np.ndarray]:
         """Return the residues of the outputs, uint64 [rows, N], from those of the inputs, the same.
 
+        Evaluations that are asked for at once wait for each other: they have one memory.
+
         Raises:
             DeviceError: if the device fails; nothing is left behind that another evaluation would read.
         """
         try:
-            with reported("evaluating a circuit"), self._resident.gpu:
+            with self._lock, reported("evaluating a circuit"), self._resident.gpu:
                 return self._evaluated(inputs)
         except DeviceError:
             transform.forget_tables()
@@ -148,13 +152,23 @@ class Board:
             place.copy_to_device(residues, stream=self._stream)
         if self._graph is None:
             run(self.launches)
-            if self._wants_graph:
-                self._graph = captured(self.launches, self._stream)
+            self._capture()
         else:
             self._graph()
         outputs: list[np.ndarray] = [place.copy_to_host(stream=self._stream) for place in self._outputs]
         self._stream.synchronize()
         return outputs
+
+    def _capture(self) -> None:
+        """Capture a graph if one is wanted; who cannot have one is told why, and kernels go on being started singly."""
+        if not self._wants_graph:
+            return
+        self._wants_graph = False
+        try:
+            with reported("capturing a graph"):
+                self._graph = captured(self.launches, self._stream)
+        except RuntimeError as error:
+            warnings.warn(f"kernels are started one by one: {error}", RuntimeWarning, stacklevel=5)
 
 
 def _not_empty(array: np.ndarray) -> np.ndarray:

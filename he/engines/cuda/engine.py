@@ -7,7 +7,6 @@ a session has its keys there, one memory for all values, and one stream.
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -18,7 +17,7 @@ from he.circuit.circuit import Circuit
 from he.engines.cuda.places import Places, key_rows, places, rotations, stacked
 from he.engines.cuda.schemes import recorded
 from he.engines.cuda.tape import Plan, Tape
-from he.engines.engine import Evaluator, thread_count
+from he.engines.engine import Evaluator, Prepared, thread_count
 from he.engines.rns.encoder import Encoder
 from he.engines.rns.engine import encoder_of
 from he.engines.rns.operands import Operands, arrived
@@ -43,7 +42,7 @@ class CudaEngine:
 
     Args:
         graph: whether a session's evaluations after its first one are started by one call, as a CUDA graph, and not
-            kernel by kernel.
+            kernel by kernel. Where no graph can be captured, a RuntimeWarning says why, and kernels are started so.
     """
 
     name = "cuda"
@@ -152,19 +151,27 @@ class CudaPrepared(Unstorable, instead="store it with `PreparedCircuit.save`"):
         """See `Prepared.arrays`."""
         return self._weights.arrays(self.circuit.program)
 
-    def memory(self) -> Mapping[str, int]:
+    def memory(self, like: Prepared | None = None) -> Mapping[str, int]:
         """See `Prepared.memory`."""
-        row, keys = 8 * self._N, self.circuit.interface.keys
+        row, keys, chain = 8 * self._N, self.circuit.interface.keys, self._encoder.chain
         weights = [len(plain.addresses) for plain in self._weights.factors.values()]
         weights += [len(rows) for rows in self._weights.addends.values()]
-        tables = self.plan.table_bytes + root_bytes(self._N, len(self._encoder.chain.primes))
+        other = like if isinstance(like, CudaPrepared) else None
+        roots = 0 if other and other._encoder.chain is chain else root_bytes(self._N, len(chain.primes))
         permutations = np.dtype(np.int32).itemsize * self._N * len(rotations(keys))
         return {
             "weights on the GPU, once": row * sum(weights),
-            "tables on the GPU, once": tables + permutations,
-            "keys on the GPU, for each session": row * sum(key_rows(gadget) for _, gadget in keys),
+            "tables on the GPU, once": self.plan.table_bytes + roots + permutations,
+            "keys on the GPU, for each session": 0 if other else row * sum(key_rows(gadget) for _, gadget in keys),
             "values on the GPU, for each session": row * self.plan.rows,
         }
+
+    def remarks(self) -> Sequence[str]:
+        """Return how many kernels an evaluation starts, and how; see `Prepared.remarks`."""
+        kernels = self.plan.started(self._N)
+        each = ", ".join(f"{count} {name}" for name, count in sorted(kernels.items(), key=lambda item: -item[1]))
+        how = "by one graph after a session's first evaluation" if self._graph else "one by one"
+        return [f"kernels of an evaluation, started {how}: {kernels.total()} ({each})"]
 
 
 class CudaEvaluator(Unstorable, instead="bind the keys again with `PreparedCircuit.session`"):
@@ -178,7 +185,7 @@ class CudaEvaluator(Unstorable, instead="bind the keys again with `PreparedCircu
 
     def __init__(self, prepared: CudaPrepared, encoder: Encoder, board: Board) -> None:
         self.board = board
-        self._circuit, self._encoder, self._lock = prepared.circuit, encoder, threading.Lock()
+        self._circuit, self._encoder = prepared.circuit, encoder
 
     def evaluate(self, inputs: Sequence[bytes | memoryview | np.ndarray]) -> list[bytes]:
         """See `Evaluator.evaluate`; requests that come at once wait for each other."""
@@ -188,8 +195,7 @@ class CudaEvaluator(Unstorable, instead="bind the keys again with `PreparedCircu
         parameters = interface.parameters
         N = parameters.poly_modulus_degree
         residues = [arrived(self._encoder, data).reshape(-1, N) for data in inputs]
-        with self._lock:
-            results = self.board.evaluate(residues)
+        results = self.board.evaluate(residues)
         form = Form.result(parameters, interface.output_level, interface.output_scale)
         shape = 2, interface.output_level, N
         return [compact.write(CiphertextArray(rows.reshape(shape), form.ntt, form.scale), form) for rows in results]

@@ -14,10 +14,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from he.engines.cuda.tape import Kernel, Plan, Step
-from he.kernels.cuda.columns import MINUEND, NONE, ORIGIN, PRIME, TILES
+from he.kernels.cuda.columns import MINUEND, NONE, ORIGIN, PRIME, TILES, transform_passes
 
 WORD = 8  # bytes
-BLOCK_BITS = 10  # stages that `he.kernels.cuda.transform` does in its second pass
 BUTTERFLY, PRODUCT, REDUCTION, SCALING, LIFT, FRACTION, SUM = 27, 13, 41, 23, 33, 3, 5  # instructions of each
 
 
@@ -82,7 +81,7 @@ def needed(step: Step, N: int) -> tuple[int, int, int]:
     passes = 1
     match kernel:
         case Kernel.FORWARD | Kernel.INVERSE:
-            passes = 1 if N == 1 << BLOCK_BITS else 2
+            passes = transform_passes(N)
             rows += 2 * lines * (passes - 1) + 2 * len(np.unique(step.table[:, PRIME]))  # and roots with quotients
             words: float = lines * BUTTERFLY * (N.bit_length() - 1) / 2
             if kernel is Kernel.INVERSE:

@@ -8,6 +8,7 @@ nobody reads them any more (`Plan`). So an evaluation allocates nothing, and how
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
@@ -15,7 +16,19 @@ from typing import Any
 
 import numpy as np
 
-from he.kernels.cuda.columns import FORWARD_COLUMNS, INVERSE_COLUMNS, MAX_TERMS, MINUEND, NONE, SOURCE, TARGET, TILES
+from he.kernels.cuda.columns import (
+    FIRST,
+    FORWARD_COLUMNS,
+    INVERSE_COLUMNS,
+    MAX_TERMS,
+    MINUEND,
+    NONE,
+    SOURCE,
+    STOP,
+    TARGET,
+    TILES,
+    transform_passes,
+)
 
 Line = Sequence[Any]  # of numbers: rows, primes, factors
 MOST_LINES = 65535  # of a table in one launch: blocks of threads in the second dimension
@@ -159,8 +172,18 @@ def _joined(steps: Sequence[Step]) -> Step:
 
 
 def _parts(step: Step) -> list[Step]:
-    starts = range(0, len(step.table), MOST_LINES)
-    return [Step(step.kernel, step.table[i : i + MOST_LINES], step.terms, step.shares) for i in starts]
+    return [_part(step, i, i + MOST_LINES) for i in range(0, len(step.table), MOST_LINES)]
+
+
+def _part(step: Step, start: int, stop: int) -> Step:
+    """Return some lines of a step, with the terms of their sums alone: ranges follow each other."""
+    table = step.table[start:stop]
+    if not step.kernel.wide:
+        return Step(step.kernel, table, step.terms, step.shares)
+    first, last = table[0, FIRST], table[-1, STOP]
+    shift = np.zeros(table.shape[1], np.int64)
+    shift[[FIRST, STOP]] = first
+    return Step(step.kernel, table - shift, step.terms[first:last], step.shares[first:last])
 
 
 @dataclass(frozen=True, eq=False)
@@ -194,6 +217,14 @@ class Plan:
         """The bytes of the tables of all launches, and of the scales."""
         tables = sum(step.table.nbytes + step.terms.nbytes + step.shares.nbytes for step in self.launches)
         return tables + 16 * len(self.scales)
+
+    def started(self, N: int) -> Counter[str]:
+        """Return how many kernels an evaluation starts, by their names: a transform is a kernel for each pass."""
+        found: Counter[str] = Counter()
+        for step in self.launches:
+            is_transform = step.kernel in (Kernel.FORWARD, Kernel.INVERSE)
+            found[step.kernel.name.lower().replace("_", " ")] += transform_passes(N) if is_transform else 1
+        return found
 
     @staticmethod
     def of(tape: Tape) -> Plan:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterable, Iterator, Sequence
-from functools import cache
 
 import numpy as np
 
@@ -20,6 +20,8 @@ from he.engines.rns.weights import Weights
 from he.ring.gadget import Gadget, Gadgets
 from he.ring.slots import automorphism, trace_elements
 from intnn.machine.cuda.device import device, gpu_in_use, reported
+
+_Work = tuple[str, int, int]  # what is done, the level, and the number of ciphertexts
 
 
 class CudaTraces:
@@ -51,8 +53,9 @@ class CudaTraces:
         found = [keys.key(element, top).factors.rows() for element in elements]
         self._orders = stacked([automorphism(self._N, element) for element in elements], np.int32, self._N)
         self._keys = stacked(found, np.uint64, self._N)
-        self.plan = cache(self._planned)
-        self._board = cache(self._on_device)
+        self._plans: dict[_Work, tuple[Plan, np.ndarray]] = {}
+        self._boards: dict[_Work, Board] = {}
+        self._lock = threading.Lock()
 
     def packed(self, ciphertexts: Iterable[np.ndarray], count: int) -> np.ndarray:
         """Return one ciphertext of the totals over the slots of many, which are all held; see `Traces.packed`.
@@ -76,13 +79,18 @@ class CudaTraces:
         yield from self._evaluated("expanded", packed.shape[1], count, [packed])
 
     def _evaluated(self, what: str, level: int, count: int, given: Sequence[np.ndarray]) -> list[np.ndarray]:
-        with reported(f"copying what is {what} to the GPU"):
+        with self._lock, reported(f"copying what is {what} to the GPU"):
             board = self._board(what, level, count)
         results = board.evaluate([x.reshape(-1, self._N) for x in given])
         return [rows.reshape(2, level, self._N) for rows in results]
 
-    def _planned(self, what: str, level: int, count: int) -> tuple[Plan, np.ndarray]:
+    def plan(self, what: str, level: int, count: int) -> tuple[Plan, np.ndarray]:
         """Return the plan of `packed` or `expanded`, and the rows of powers that it multiplies with."""
+        if (what, level, count) not in self._plans:
+            self._plans[what, level, count] = self._planned(what, level, count)
+        return self._plans[what, level, count]
+
+    def _planned(self, what: str, level: int, count: int) -> tuple[Plan, np.ndarray]:
         tape = Tape()
         recorded = _RecordedTraces(self._encoder, self._named, self._pairs, tape)
         tape.inputs = [tape.new(2, level) for _ in range(count if what == "packed" else 1)]
@@ -94,12 +102,13 @@ class CudaTraces:
             recorded.output(rows)
         return Plan.of(tape), recorded.rows
 
-    def _on_device(self, what: str, level: int, count: int) -> Board:
-        plan, powers = self.plan(what, level, count)
-        with self._gpu:
-            board = Board(Resident(plan, self._encoder.chain, powers, self._orders), plan, self._keys)
-        self._keys = board.keys
-        return board
+    def _board(self, what: str, level: int, count: int) -> Board:
+        if (what, level, count) not in self._boards:
+            plan, powers = self.plan(what, level, count)
+            with self._gpu:
+                board = Board(Resident(plan, self._encoder.chain, powers, self._orders), plan, self._keys)
+            self._keys, self._boards[what, level, count] = board.keys, board
+        return self._boards[what, level, count]
 
 
 class _RecordedTraces(Traces):

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from he.circuit.circuit import Circuit
-from he.engines.engine import Evaluator, require_evaluable, thread_count
+from he.engines.engine import Evaluator, Prepared, require_evaluable, thread_count
 from he.engines.rns.algebra import Residues
 from he.engines.rns.buffers import Buffers
 from he.engines.rns.encoder import Encoder
@@ -111,9 +111,13 @@ class RnsPrepared(Unstorable, instead="store it with `PreparedCircuit.save`"):
         """See `Prepared.arrays`."""
         return self.weights.arrays(self.circuit.program)
 
-    def memory(self) -> Mapping[str, int]:
+    def memory(self, like: Prepared | None = None) -> Mapping[str, int]:
         """See `Prepared.memory`."""
         return {"encoded weights": sum(array.nbytes for array in self.arrays().values())}
+
+    def remarks(self) -> Sequence[str]:
+        """Return nothing."""
+        return ()
 
 
 class RnsEvaluator(Unstorable, instead="bind the keys again with `PreparedCircuit.session`"):

@@ -10,7 +10,7 @@ import numpy as np
 import tenseal.sealapi as sealapi
 
 from he.circuit.circuit import Circuit
-from he.engines.engine import Evaluator, require_evaluable, thread_count
+from he.engines.engine import Evaluator, Prepared, require_evaluable, thread_count
 from he.engines.seal.algebra import BfvAlgebra, CkksAlgebra, SealAlgebra, Value, present
 from he.formats import compact, switching
 from he.formats.compact import Form
@@ -86,9 +86,13 @@ class SealPrepared(Unstorable, instead="store the circuit, and prepare it again"
         """Return no arrays: SEAL's encoded plaintexts are not stored."""
         return {}
 
-    def memory(self) -> Mapping[str, int]:
+    def memory(self, like: Prepared | None = None) -> Mapping[str, int]:
         """Return nothing: SEAL does not tell."""
         return {}
+
+    def remarks(self) -> Sequence[str]:
+        """Return nothing."""
+        return ()
 
 
 class SealEvaluator(Unstorable, instead="bind the keys again with `PreparedCircuit.session`"):

@@ -12,6 +12,12 @@ NONE = -1  # where a column names no row or prime
 FIRST, STOP = range(2)  # of all tables whose lines are sums: a range of terms
 MAX_TERMS = 1 << 14  # of a sum: two products each, of residues below 2**50, fit what is reduced
 TILES = 1, 8  # how many sums one line of a combination makes of the same rows
+BLOCK_BITS = 10  # stages of a transform in the pass that does blocks of neighbours; all others are another pass
+
+
+def transform_passes(N: int) -> int:
+    """Return how many kernels a transform is."""
+    return 1 if N == 1 << BLOCK_BITS else 2
 
 
 def root_bytes(N: int, primes: int) -> int:

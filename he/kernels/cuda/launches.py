@@ -35,12 +35,14 @@ def captured(launches: Iterable[Launch], stream: Any) -> Launch:
     if SIMULATED:
         return partial(run, launches)
     from cuda.core import Stream  # type: ignore[import-untyped]  # comes with the extra
+    from numba import cuda
 
     core = Stream.from_handle(int(stream.handle))
     builder = core.create_graph_builder()
-    builder.begin_building("thread_local")
-    try:
-        run(launches)
-    finally:
-        builder.end_building()
+    with cuda.defer_cleanup():  # memory that is freed meanwhile, by the collector too, would end the capture
+        builder.begin_building("thread_local")
+        try:
+            run(launches)
+        finally:
+            builder.end_building()
     return partial(builder.complete().launch, core)

@@ -24,6 +24,7 @@ from weakref import WeakValueDictionary
 import numpy as np
 from numba import cuda, uint64
 
+from he.kernels.cuda import columns
 from he.kernels.cuda.columns import FACTOR, MINUEND, ORIGIN, PRIME, SCALE, SOURCE, TARGET
 from he.kernels.cuda.launches import Launch, bound
 from he.kernels.cuda.words import below, madd, reduced, times
@@ -33,7 +34,7 @@ from intnn.machine.cuda.device import place_in_use
 from intnn.machine.cuda.intrinsics import SIMULATED
 
 DeviceArray = Any
-BLOCK_BITS = 6 if SIMULATED else 10  # even: of the residues of a block that stays in shared memory
+BLOCK_BITS = 6 if SIMULATED else columns.BLOCK_BITS  # even: of the residues of a block that stays in shared memory
 BLOCK = 1 << BLOCK_BITS
 THREADS = 16 if SIMULATED else 256  # of a block; a simulated thread is a thread of Python
 STEP = 3  # stages of a step of the first pass: eight residues of a thread, in registers
@@ -83,6 +84,11 @@ def device_tables(chain: Chain) -> DeviceTables:
     if tables is None:
         tables = _placed[key] = _copied(chain)
     return tables
+
+
+def are_placed(chain: Chain) -> bool:
+    """Whether somebody holds a chain's tables on the GPU in use."""
+    return (place_in_use(), chain) in _placed
 
 
 def forget_tables() -> None:

@@ -5,6 +5,7 @@ Not a test by itself; `tests.intnn.cuda_simulation` says why this is a process o
 """
 
 import json
+import threading
 import weakref
 from concurrent.futures import ThreadPoolExecutor
 
@@ -16,6 +17,7 @@ from bench.cases.gpu_residues import answers_agree, random_keys, random_request,
 from he import compile_approximate, compile_exact
 from he.compiler import search
 from he.compiler.place_ckks import place
+from he.engines.cuda import device as engine_device
 from he.engines.cuda.device import Board, Resident
 from he.engines.cuda.engine import CudaEngine, planned
 from he.engines.cuda.places import places, stacked
@@ -23,12 +25,14 @@ from he.engines.cuda.traces import CudaTraces
 from he.engines.rns.algebra import Residues
 from he.engines.rns.buffers import Buffers
 from he.engines.rns.encoder import Encoder
-from he.engines.rns.engine import RnsEngine
+from he.engines.rns.engine import RnsEngine, encoder_of
 from he.engines.rns.switching_keys import SwitchingKeys
 from he.engines.rns.threads import Workers, run_on
 from he.engines.rns.traces import Traces
 from he.engines.rns.weights import Weights
 from he.kernels.cuda import launches
+from he.kernels.cuda.columns import root_bytes
+from he.kernels.cuda.transform import forget_tables
 from he.parties.encrypted_network import operand_forms
 from he.parties.rehearsal import random_ciphertext
 from he.readers.cost import cost
@@ -77,8 +81,48 @@ def two_sessions():
     )
 
 
+def one_at_a_time():
+    """A session's second evaluation waits for the first one, whoever asks for them."""
+    circuit = compile_approximate(square_graph(), images=1, security="insecure")
+    board = CudaEngine().prepare(circuit).bind(random_keys(circuit, np.random.default_rng(0))).board
+    begun, seen, others = [], [], []
+
+    def evaluated(inputs):
+        begun.append(inputs)
+        if len(begun) == 1:
+            others.append(threading.Thread(target=board.evaluate, args=("second",)))
+            others[0].start()
+            others[0].join(0.2)  # it waits for longer, and so for the lock
+            seen.extend(begun)
+
+    board._evaluated = evaluated
+    board.evaluate("first")
+    others[0].join()
+    return seen == ["first"] and begun == ["first", "second"]
+
+
+def no_graph():
+    """Where no graph can be captured, a session says why once, and answers all the same."""
+    circuit, rng = compile_approximate(square_graph(), images=1, security="insecure"), np.random.default_rng(2)
+    keys, request = random_keys(circuit, rng), random_request(circuit, rng)
+
+    def refused(*_):
+        raise RuntimeError("the stream is captured already")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(engine_device, "captured", refused)
+        session = CudaEngine(graph=True).prepare(circuit).bind(keys)
+        with pytest.warns(RuntimeWarning, match="started one by one: the stream is captured already"):
+            answer = session.evaluate(request)
+    return answer == session.evaluate(request) == RnsEngine().prepare(circuit).bind(keys, 1).evaluate(request)
+
+
 def memory_that_is_taken():
-    """A circuit and a session take the bytes that were explained, but for lines that stand for empty tables."""
+    """A circuit and a session take the bytes that were explained, but for lines that stand for empty tables.
+
+    Tables of primes that lie there already are not asked for again.
+    """
+    forget_tables()  # those that an earlier check may still hold
     taken, real = [], {name: getattr(cuda, name) for name in ("to_device", "device_array")}
 
     def counted(make):
@@ -96,9 +140,16 @@ def memory_that_is_taken():
         prepared = CudaEngine().prepare(circuit)
         once, said = sum(taken), prepared.memory()
         prepared.bind(random_keys(circuit, np.random.default_rng(0)))
-        session = sum(taken) - once
+        session, asked = sum(taken) - once, []
+        patch.setattr(engine_device, "require_memory", asked.append)
+        CudaEngine().prepare(circuit)
+    roots = root_bytes(N, len(encoder_of(circuit).chain.primes))
     shared = sum(count for what, count in said.items() if what.endswith("once"))
-    return shared <= once <= shared + 64 * len(prepared.plan.launches) and session == sum(said.values()) - shared
+    return (
+        shared <= once <= shared + 64 * len(prepared.plan.launches)
+        and session == sum(said.values()) - shared
+        and asked == [shared - roots]
+    )
 
 
 def hybrid_keys():
@@ -152,14 +203,16 @@ def traces(scheme):
     def residues(primes, *shape):
         return np.stack([rng.integers(0, p, (*shape, N), np.uint64) for p in primes], axis=-2)
 
-    pairs, found = scheme == "ckks", []
+    pairs, found, refs = scheme == "ckks", [], []
     elements = trace_elements(N, pairs)
     keys = SwitchingKeys.of(encoder, [(e, top, residues(top.primes, len(top.groups), 2)) for e in elements])
     given = [residues(parameters.primes[:level], 2) for _ in range(5)]
     with Workers(1) as workers:
         for one in (CudaTraces(encoder, keys), Traces(encoder, keys, workers, Buffers())):
             found.append([one.packed(given, 5), *one.expanded(given[0], 5)])
-    return all(np.array_equal(x, y) for x, y in zip(*found, strict=True))
+            refs.append(weakref.ref(one))
+    gone = refs[0]() is None  # and its memory with it, whenever the collector comes
+    return gone and all(np.array_equal(x, y) for x, y in zip(*found, strict=True))
 
 
 def lost_device():
@@ -239,6 +292,8 @@ CHECKS = {
     ),
     "several special primes": hybrid_keys,
     "two sessions": two_sessions,
+    "one evaluation at a time": one_at_a_time,
+    "no graph": no_graph,
     "memory": memory_that_is_taken,
     "ckks, traces": lambda: traces("ckks"),
     "bfv, traces": lambda: traces("bfv"),

@@ -1,5 +1,7 @@
 """The engine on a GPU: the fast engine's bytes in Numba's simulator, and what is known before anything runs."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -11,10 +13,11 @@ from he.compiler.place_ckks import place
 from he.engines.cuda.engine import CudaEngine, CudaPrepared, planned
 from he.engines.cuda.places import places
 from he.engines.cuda.tape import Kernel, Plan, Tape, launches
+from he.engines.residues import ResiduePrepared
 from he.engines.rns.encoder import Encoder
 from he.engines.rns.engine import encoder_of
 from he.engines.rns.weights import Weights
-from he.kernels.cuda.columns import MAX_TERMS, NONE
+from he.kernels.cuda.columns import MAX_TERMS, NONE, root_bytes
 from he.parties.prepared import PreparedCircuit
 from he.readers.cost import cost
 from he.testing import inputs, square_graph
@@ -31,6 +34,8 @@ CHECKS = [
     "ckks, encrypted weights",
     "several special primes",
     "two sessions",
+    "one evaluation at a time",
+    "no graph",
     "memory",
     "ckks, traces",
     "bfv, traces",
@@ -150,6 +155,62 @@ def test_the_bytes_on_the_device_are_explained_beforehand(circuit):
     assert memory["values on the GPU, for each session"] == row * prepared.plan.rows
     levels = circuit.parameters.levels
     assert memory["keys on the GPU, for each session"] == row * 2 * levels * (levels + 1) * len(circuit.interface.keys)
+
+
+def test_circuits_that_share_keys_and_primes_count_them_once(circuit):
+    one, other = planned_only(circuit), planned_only(circuit)
+    alone, together = one.memory(), ResiduePrepared(None, [one, other]).memory()
+    primes = root_bytes(circuit.parameters.poly_modulus_degree, len(encoder_of(circuit).chain.primes))
+    assert {what: 2 * count - together[what] for what, count in alone.items()} == {
+        "weights on the GPU, once": 0,
+        "tables on the GPU, once": primes,
+        "keys on the GPU, for each session": alone["keys on the GPU, for each session"],
+        "values on the GPU, for each session": 0,
+    }
+
+
+@pytest.mark.parametrize(("N", "passes"), [(1024, 1), (2048, 2), (65536, 2)])
+def test_the_kernels_that_are_started_are_counted(circuit, monkeypatch, N, passes):
+    pytest.importorskip("numba_cuda", reason="the extra `cuda` is not installed")
+    from he.engines.cuda.device import Board
+    from he.kernels.cuda import rows, transform
+
+    for module in (rows, transform):
+        monkeypatch.setattr(module, "bound", lambda kernel, *_: kernel)
+    tables, plan = transform.DeviceTables(N, (), None, None, None, None), planned_only(circuit).plan
+    resident = SimpleNamespace(tables=tables, weights=None, orders=None, scales=None)
+    board, started = SimpleNamespace(_resident=resident, _memory=None, _stream=0, keys=None), []
+    for step in plan.launches:
+        started += Board._bound(board, step.kernel, step.table, step.terms, step.shares)
+    assert plan.started(N).total() == len(started)
+    transforms = sum(step.kernel in (Kernel.FORWARD, Kernel.INVERSE) for step in plan.launches)
+    assert len(started) == len(plan.launches) + (passes - 1) * transforms
+
+
+def test_the_kernels_that_are_started_are_explained(circuit):
+    prepared = planned_only(circuit)
+    kernels = prepared.plan.started(circuit.parameters.poly_modulus_degree)
+    text = PreparedCircuit(prepared).explain()
+    assert f"  kernels of an evaluation, started one by one: {kernels.total()} (" in text
+    assert f"{kernels['forward']} forward" in text
+    captured = CudaPrepared(circuit, encoder_of(circuit), prepared._weights, graph=True)
+    assert "by one graph after a session's first evaluation: " in captured.remarks()[0]
+    each = [SimpleNamespace(name="cuda", remarks=prepared.remarks) for _ in range(2)]
+    assert ResiduePrepared(None, each).remarks() == [*prepared.remarks()] * 2
+
+
+def test_a_long_table_is_launched_in_parts_with_their_own_terms(monkeypatch):
+    tape, whole = written_down(3, 8, CKKS, "most")
+    monkeypatch.setattr("he.engines.cuda.tape.MOST_LINES", 3)
+    parts = Plan.of(tape)
+    assert max(len(step.table) for step in parts.launches) == 3 < max(len(step.table) for step in whole.launches)
+    assert sum(len(step.terms) for step in parts.launches) == sum(len(step.terms) for step in whole.launches)
+    results = []
+    for plan in (whole, parts):
+        memory = {first + i: hash((n, i)) for n, first in enumerate(plan.inputs) for i in range(plan.input_rows)}
+        run(plan.launches, memory)
+        results.append([memory[first + i] for first in plan.outputs for i in range(plan.output_rows)])
+    assert results[0] == results[1]
 
 
 def test_plans_of_one_circuit_are_equal(circuit):

@@ -1,6 +1,7 @@
 """Kernels that are made ready and started later."""
 
 import warnings
+from contextlib import contextmanager
 from types import SimpleNamespace
 
 import pytest
@@ -46,14 +47,22 @@ class Stream:
         return asked
 
 
+@contextmanager
+def cleanup(log):
+    log.append("nothing is freed")
+    yield
+    log.append("freed")
+
+
 def test_a_graph_is_captured_once_and_started_by_one_call(monkeypatch):
     log = []
     core, stream = Stream(log), SimpleNamespace(handle=5)
     monkeypatch.setattr("cuda.core.Stream", SimpleNamespace(from_handle=lambda handle: log.append(handle) or core))
+    monkeypatch.setattr("numba.cuda.defer_cleanup", lambda: cleanup(log))
     start = launches.captured([lambda: log.append("first"), lambda: log.append("second")], stream)
     built = ["create_graph_builder"], ["begin_building", "thread_local"], ["end_building"], ["complete"]
     opened, begun, ended, completed = map(tuple, built)
-    assert log == [5, opened, begun, "first", "second", ended, completed]
+    assert log == [5, opened, "nothing is freed", begun, "first", "second", ended, "freed", completed]
     start()
     start()
-    assert log[7:] == [("launch",)] * 2
+    assert log[9:] == [("launch",)] * 2
