@@ -3,7 +3,7 @@
 The simulator checks the same on smaller rings (`tests/he/engines/cuda_simulation.py`).
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 
 import numpy as np
@@ -12,16 +12,26 @@ from numba import cuda
 from he import Circuit, compile_approximate, compile_exact
 from he.compiler.search import PackingName
 from he.engines.cuda.engine import CudaEngine
+from he.engines.cuda.products import CudaProducts
+from he.engines.rns.buffers import Buffers
+from he.engines.rns.encoder import Encoder
 from he.engines.rns.engine import RnsEngine
+from he.engines.rns.products import Products
+from he.engines.rns.switching_keys import SwitchingKeys
+from he.engines.rns.threads import Workers
 from he.formats import hybrid
 from he.formats.compact import Form
+from he.formats.switching import RELINEARISATION
 from he.kernels.cuda import transform
 from he.kernels.cuda.columns import NONE
 from he.kernels.cuda.launches import run
 from he.kernels.passes import evaluate
 from he.kernels.tables.chain import Chain, chain
 from he.parties.rehearsal import random_ciphertext
+from he.ring.gadget import Gadget
+from he.ring.params import Parameters
 from he.ring.primes import ntt_primes
+from he.ring.scheme import Scheme
 from he.testing import square_graph, table_network
 
 BITS = (50, 40, 30, 50)
@@ -63,6 +73,30 @@ def transforms_agree(N: int, count: int) -> bool:
     return np.array_equal(forth, expected) and np.array_equal(held.copy_to_host()[: len(x)], x)
 
 
+def products_agree(parameters: Parameters) -> bool:
+    """Whether products of matrices of ciphertexts are those of the CPU, as they are packed and transposed."""
+    rng, top, N = np.random.default_rng(0), Gadget.of(parameters, parameters.levels), parameters.poly_modulus_degree
+    encoder, level = Encoder.of(parameters), parameters.levels
+
+    def residues(primes: Sequence[int], *shape: int) -> np.ndarray:
+        return np.stack([rng.integers(0, p, (*shape, N), np.uint64) for p in primes], axis=-2)
+
+    keys = SwitchingKeys.of(encoder, [(RELINEARISATION, top, residues(top.primes, len(top.groups), 2))])
+    left = [residues(parameters.primes[:level], 2) for _ in range(6)]
+    right = [[residues(parameters.primes[:level], 2) for _ in range(5)] for _ in range(3)]
+    largest = np.array(parameters.primes[:level], np.uint64)[:, None] - np.uint64(1)
+    for one in (*left[:3], *(row[1] for row in right)):
+        one[:] = largest
+    found = []
+    with Workers(1) as workers:
+        for kind in (CudaProducts, Products):
+            made = kind.of(encoder, keys, workers, Buffers())
+            packed = made.packed([partial(np.copy, x) for x in left], 2, 3)
+            turned = packed.addresses.transpose(1, 0, 2, 3)[:2]
+            found.append([*made.sums(packed.addresses, right), *made.sums(turned, right[:2])])
+    return len(found[0]) == 20 and all(np.array_equal(x, y) for x, y in zip(*found, strict=True))
+
+
 def _random(tables: Chain, count: int) -> np.ndarray:
     moduli = np.array(tables.primes * count, np.uint64)[:, None]
     x = np.random.default_rng(0).integers(0, moduli, (len(moduli), tables.N), np.uint64)
@@ -88,6 +122,10 @@ def _transforms(tables: Chain, x: np.ndarray) -> tuple[transform.DeviceArray, ..
 def checks(N: int, count: int) -> Iterator[tuple[str, Callable[[], bool]]]:
     """The checks with their names; each says whether the device and the CPU agree in every bit."""
     yield f"residues: transforms, N = {N}", partial(transforms_agree, N, count)
+    chosen = (Scheme.BFV, {"plain_modulus": 65537}), (Scheme.CKKS, {"scale_bits": 40})
+    for scheme, numbers in chosen:
+        parameters = Parameters(scheme, N, (40, 40, 40, 50), security="insecure", **numbers)
+        yield f"residues: products of matrices of ciphertexts, {scheme.value}", partial(products_agree, parameters)
     packings: tuple[tuple[int, PackingName], ...] = (1, "latency"), (4, "throughput")
     for images, packing in packings:
         exact = compile_exact(table_network(), images=images, packing=packing, security="insecure")

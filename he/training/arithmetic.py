@@ -16,7 +16,7 @@ import numpy as np
 from he.engines.rns.algebra import Approximate
 from he.engines.rns.buffers import Buffers
 from he.engines.rns.encoder import Encoder
-from he.engines.rns.products import Products
+from he.engines.rns.products import Packed, Products
 from he.engines.rns.switching_keys import SwitchingKeys
 from he.engines.rns.threads import Workers
 from he.engines.rns.traces import Traces
@@ -26,10 +26,10 @@ from he.formats import compact, switching
 from he.formats.compact import Form
 from he.formats.messages import Kind, MessageError, require_size
 from he.formats.seal_bytes import CiphertextArray
-from he.kernels.tables.factors import Factors
 from he.parties.evaluation_keys import EvaluationKeys
 from he.program.operations import Scalar
 from he.training.frame import Frame, Keyed
+from intnn.machine.cuda.device import device
 from intnn.values.value_object import Unstorable
 
 Item = TypeVar("Item")
@@ -43,11 +43,11 @@ class Matrix:
 
     Attributes:
         addresses: The addresses of their rows of residues, int64 [rows, columns, 2, primes].
-        held: What the addresses are of.
+        held: What the addresses are of, on the host or on a GPU.
     """
 
     addresses: np.ndarray
-    held: tuple[Factors, ...]
+    held: tuple[Packed, ...]
 
     @staticmethod
     def stacked(parts: Sequence[Matrix]) -> Matrix:
@@ -87,16 +87,20 @@ class Arithmetic(Unstorable, instead="it holds tables of this process"):
         plan: The plan that the keys are for.
         keys: The evaluation keys.
         threads: The number of threads.
+        engine: "rns", or "cuda" to have matrix products on the GPU in use; the ciphertexts are the same.
 
     Raises:
+        DeviceError: There is no GPU for "cuda", or it has too little free memory.
         SealDataError: The keys are not as many bytes as the plan's, or a residue is not below its prime.
+        ValueError: There is no engine of this name.
     """
 
-    def __init__(self, plan: Frame, keys: EvaluationKeys, threads: int) -> None:
+    def __init__(self, plan: Frame, keys: EvaluationKeys, threads: int, engine: str = "rns") -> None:
+        made = _products_of(engine)
         encoder, nothing, buffers = Encoder.of(plan.parameters), Weights({}, {}, {}), Buffers()
         read = SwitchingKeys.read(encoder, keys.data, plan.key_elements)
         self._workers, self._most = Workers(threads), plan.parameters.poly_modulus_degree // 2
-        self._products = Products.of(encoder, read, self._workers, buffers)
+        self._products = made(encoder, read, self._workers, buffers)
         self._traces = Traces(encoder, read, self._workers, buffers)
         self._algebra = Approximate(encoder, nothing, read, False, (), self._workers, buffers)
 
@@ -191,6 +195,19 @@ class Arithmetic(Unstorable, instead="it holds tables of this process"):
     def rescale(self, a: np.ndarray) -> np.ndarray:
         """Return a ciphertext divided by its level's last prime, and rounded."""
         return self._algebra.mod_down(self._algebra.rescale(Value(a)))
+
+
+def _products_of(engine: str) -> Callable[[Encoder, SwitchingKeys, Workers, Buffers], Products]:
+    """Return what makes an engine's products."""
+    match engine:
+        case "rns":
+            return Products.of
+        case "cuda":
+            device()  # says what is missing before anything is loaded
+            from he.engines.cuda.products import CudaProducts
+
+            return CudaProducts.of
+    raise ValueError(f'`engine` must be "rns" or "cuda", got {engine!r}')
 
 
 def packed_sizes(count: int, most: int) -> list[int]:

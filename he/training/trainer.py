@@ -44,6 +44,7 @@ class SampleTrainer(Unstorable, ABC, instead="keep the blocks, and give them to 
         plan: The plan.
         evaluation_keys: The owner's, or their bytes.
         threads: The threads to work on; by default one for each available processor.
+        engine: "rns"; or "cuda", for matrix products on the GPU in use, where samples are kept. The bytes are the same.
 
     Attributes:
         samples: How many samples have come.
@@ -51,15 +52,18 @@ class SampleTrainer(Unstorable, ABC, instead="keep the blocks, and give them to 
 
     Raises:
         TypeError: An argument has another type.
-        ValueError: ``threads`` is out of range.
+        ValueError: ``threads`` is out of range, or there is no engine of this name.
+        DeviceError: There is no GPU for "cuda", or it has too little free memory.
         MessageError: The keys are damaged, or for another plan.
         SealDataError: The keys are not the plan's.
     """
 
-    def __init__(self, plan: Frame, evaluation_keys: EvaluationKeys | bytes, threads: int | None = None) -> None:
+    def __init__(
+        self, plan: Frame, evaluation_keys: EvaluationKeys | bytes, threads: int | None = None, *, engine: str = "rns"
+    ) -> None:
         self.plan = plan
         keys = read_keys(evaluation_keys, plan)
-        self._arithmetic, self._keys = Arithmetic(plan, keys, thread_count(threads)), keys.id
+        self._arithmetic, self._keys = Arithmetic(plan, keys, thread_count(threads), engine), keys.id
         self._origin: Origin | None = None
         self._blocks: dict[tuple[str, int], _Samples] = {}
         self.samples = 0
@@ -121,12 +125,20 @@ class Trainer(SampleTrainer, instead="keep the blocks, and give them to another 
         plan: The plan of the head.
         evaluation_keys: As in `SampleTrainer`.
         threads: As in `SampleTrainer`.
+        engine: As in `SampleTrainer`.
     """
 
     plan: HeadPlan
 
-    def __init__(self, plan: HeadPlan, evaluation_keys: EvaluationKeys | bytes, threads: int | None = None) -> None:
-        super().__init__(instance(plan, HeadPlan, "plan"), evaluation_keys, threads)
+    def __init__(
+        self,
+        plan: HeadPlan,
+        evaluation_keys: EvaluationKeys | bytes,
+        threads: int | None = None,
+        *,
+        engine: str = "rns",
+    ) -> None:
+        super().__init__(instance(plan, HeadPlan, "plan"), evaluation_keys, threads, engine=engine)
         self._gradients: list[list[np.ndarray]] = []  # packed
 
     @property

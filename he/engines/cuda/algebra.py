@@ -7,6 +7,7 @@ CKKS leaves a prime's rows out.
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Sequence
 from typing import Any
 
@@ -52,6 +53,10 @@ class Recorded(Lazy):
         """Write a value's rows to rows of their own, in the form in which a ciphertext travels."""
         rows = self.mod_down(value)
         self._tape.outputs.append(self._sum([rows], value.level))
+
+    @abstractmethod
+    def finished(self, rows: np.ndarray, level: int) -> np.ndarray:
+        """Take a sum of products of ciphertexts at a level, of three polynomials, to a ciphertext's rows."""
 
     def _gadget(self, level: int) -> Gadget:
         return self._encoder.gadgets.at(level)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import threading
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 from numba import cuda
@@ -13,10 +14,12 @@ from he.engines.cuda.tape import Kernel, Plan
 from he.kernels.cuda import rows, transform
 from he.kernels.cuda.columns import root_bytes
 from he.kernels.cuda.launches import Launch, captured, run
-from he.kernels.cuda.transform import DeviceArray
+from he.kernels.cuda.transform import DeviceArray, DeviceTables
 from he.kernels.tables.chain import Chain
 from he.kernels.tables.roots import quotient
 from intnn.machine.cuda.device import DeviceError, DeviceMemoryError, free_bytes, gpu_in_use, reported
+
+Writing = Callable[[DeviceArray, Any], object]  # of a memory and a stream
 
 
 def require_memory(count: int) -> None:
@@ -28,7 +31,7 @@ def require_memory(count: int) -> None:
     free = free_bytes()
     if count > free:
         raise DeviceMemoryError(
-            f"the circuit needs {count / 1e6:.1f} MB of the GPU's memory, and {free / 1e6:.1f} MB are free; end other "
+            f"this needs {count / 1e6:.1f} MB of the GPU's memory, and {free / 1e6:.1f} MB are free; end other "
             'sessions, or evaluate with engine="rns"'
         )
 
@@ -132,8 +135,15 @@ class Board:
             copied: np.ndarray = self.keys.copy_to_host()
         return copied
 
-    def evaluate(self, inputs: Sequence[np.ndarray]) -> list[np.ndarray]:
+    @property
+    def tables(self) -> DeviceTables:
+        """The tables of the chain of primes."""
+        return self._resident.tables
+
+    def evaluate(self, inputs: Sequence[np.ndarray] | Writing) -> list[np.ndarray]:
         """Return the residues of the outputs, uint64 [rows, N], from those of the inputs, the same.
+
+        Inputs may also be given as a function of the memory and the stream that writes them to their places.
 
         Evaluations that are asked for at once wait for each other: they have one memory.
 
@@ -147,9 +157,12 @@ class Board:
             transform.forget_tables()
             raise
 
-    def _evaluated(self, inputs: Sequence[np.ndarray]) -> list[np.ndarray]:
-        for place, residues in zip(self._inputs, inputs, strict=True):
-            place.copy_to_device(residues, stream=self._stream)
+    def _evaluated(self, inputs: Sequence[np.ndarray] | Writing) -> list[np.ndarray]:
+        if callable(inputs):
+            inputs(self._memory, self._stream)
+        else:
+            for place, residues in zip(self._inputs, inputs, strict=True):
+                place.copy_to_device(residues, stream=self._stream)
         if self._graph is None:
             run(self.launches)
             self._capture()

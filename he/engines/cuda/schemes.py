@@ -26,6 +26,11 @@ class RecordedApproximate(Recorded):
     def switch_modulus(self, a: Value) -> Value:
         return Value(self.mod_down(a)[:, :-1])
 
+    def finished(self, rows: np.ndarray, level: int) -> np.ndarray:
+        """Relinearise a sum of products, [3, level], and divide it by the last prime."""
+        del level
+        return self.mod_down(self.rescale(self.relinearise(Value(rows))))
+
 
 class RecordedExact(Recorded):
     """The operations of BFV."""
@@ -42,6 +47,13 @@ class RecordedExact(Recorded):
 
     def switch_modulus(self, a: Value) -> Value:
         return self.rescale(a)
+
+    def finished(self, rows: np.ndarray, level: int) -> np.ndarray:
+        """Scale a sum of products down, [3, level + auxiliary primes], and relinearise it."""
+        high = self._encoder.product_primes(level)[level:]
+        constants = scaling(self._primes[:level], self._encoder.auxiliary[: len(high)], self._parameters.t)
+        scaled = self._scaled(rows[:, :level], rows[:, level:], constants, high)
+        return self.mod_down(self.relinearise(Value(scaled)))
 
     def _forward(self, rows: np.ndarray, primes: Sequence[int]) -> np.ndarray:
         out = self._tape.new(*rows.shape)

@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from itertools import pairwise, product
+from typing import Protocol
 
 import numpy as np
 
@@ -25,6 +26,19 @@ from he.kernels.tables.factors import Factors
 from he.ring.gadget import Gadget
 
 _MOST_BYTES = 1 << 26  # of sums that are not relinearised yet
+
+
+class Packed(Protocol):
+    """A matrix of ciphertexts, packed; `Factors` is one.
+
+    Attributes:
+        addresses: the addresses of their rows of residues, int64 [rows, terms, 2, primes].
+    """
+
+    addresses: np.ndarray
+
+    def put(self, place: tuple[int, ...], rows: np.ndarray) -> None:
+        """Copy the rows of a polynomial, uint64 [primes, N], to its place."""
 
 
 class Products(ABC):
@@ -51,7 +65,7 @@ class Products(ABC):
         made = ExactProducts if encoder.parameters.scheme.exact else ApproximateProducts
         return made(encoder, keys, workers, buffers)
 
-    def packed(self, ciphertexts: Sequence[Callable[[], np.ndarray]], rows: int, terms: int) -> Factors:
+    def packed(self, ciphertexts: Sequence[Callable[[], np.ndarray]], rows: int, terms: int) -> Packed:
         """Return a matrix of ciphertexts, packed for the left side of products.
 
         Args:
@@ -68,9 +82,9 @@ class Products(ABC):
         """
         if not len(ciphertexts) or len(ciphertexts) != rows * terms:
             raise ValueError(f"`ciphertexts` must be {rows} rows of {terms}, at least one, got {len(ciphertexts)}")
-        first, N = ciphertexts[0](), self._encoder.parameters.poly_modulus_degree
+        first = ciphertexts[0]()
         primes = self._primes(first.shape[1])
-        result = Factors.empty(N, self._encoder.moduli(primes), (rows, terms, 2))
+        result = self._room((rows, terms, 2), primes)
 
         def put(place: tuple[int, ...], ciphertext: Callable[[], np.ndarray]) -> None:
             for c, polynomial in enumerate(self._encoder.raised(self._extended(ciphertext()), primes)):
@@ -79,6 +93,11 @@ class Products(ABC):
         pairs = zip(np.ndindex(rows, terms), [lambda: first, *ciphertexts[1:]], strict=True)
         self._workers.all([partial(put, place, ciphertext) for place, ciphertext in pairs])
         return result
+
+    def _room(self, shape: tuple[int, ...], primes: Sequence[int]) -> Packed:
+        """Return room for polynomials with these primes."""
+        N = self._encoder.parameters.poly_modulus_degree
+        return Factors.empty(N, self._encoder.moduli(primes), shape)
 
     def sums(self, left: np.ndarray, right: Sequence[Sequence[np.ndarray]]) -> Iterator[np.ndarray]:
         """Yield the entries of a matrix product, row by row: the sums over j of c_ij d_jk.

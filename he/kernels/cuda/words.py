@@ -15,6 +15,15 @@ _SPARE = 12  # what is missing from 52 bits to 64
 _MASK = (1 << 64) - 1
 
 if SIMULATED:
+    from ctypes import c_uint64
+
+    def address_of(array: Any) -> int:
+        """Return the address of an array's first word."""
+        return int(array._ary.ctypes.data)
+
+    def word_at(address: Any, k: Any) -> Any:
+        """Read the k-th word from an address on."""
+        return c_uint64.from_address(int(address) + 8 * int(k)).value
 
     def times(x: Any, w: Any, quotient: Any, p: Any) -> Any:
         """Multiply x with w modulo p, for any x < 2**52; the result is below 2 p."""
@@ -44,11 +53,25 @@ if SIMULATED:
 
 else:
     from llvmlite import ir
-    from numba import float64, types, uint64
+    from numba import float64, int64, types, uint64
     from numba.cuda.extending import intrinsic
 
     WORD, WIDE, FLOAT = ir.IntType(64), ir.IntType(128), ir.DoubleType()
     PAIR = types.UniTuple(uint64, 2)
+
+    def address_of(array: Any) -> int:
+        """Return the address of an array's first word."""
+        return int(array.__cuda_array_interface__["data"][0])
+
+    @intrinsic
+    def word_at(_context, address, k):  # type: ignore[no-untyped-def]
+        """Read the k-th word from an address on."""
+
+        def codegen(_target, b, _signature, args):  # type: ignore[no-untyped-def]
+            address, k = args
+            return b.load(b.inttoptr(b.add(address, b.mul(k, WORD(8))), WORD.as_pointer()))
+
+        return uint64(int64, int64), codegen
 
     def _instruction(b: Any, text: str, result: Any, letters: str, *operands: Any) -> Any:
         signature = ir.FunctionType(result, [operand.type for operand in operands])

@@ -15,7 +15,7 @@ import numpy as np
 from he.engines.rns.algebra import Exact
 from he.engines.rns.buffers import Buffers
 from he.engines.rns.encoder import Encoder
-from he.engines.rns.products import Products
+from he.engines.rns.products import Packed, Products
 from he.engines.rns.switching_keys import SwitchingKeys
 from he.engines.rns.threads import Workers
 from he.engines.rns.traces import Traces
@@ -25,7 +25,6 @@ from he.formats import compact
 from he.formats.compact import Form
 from he.formats.seal_bytes import CiphertextArray
 from he.kernels.instructions.tensors import COLUMNS
-from he.kernels.tables.factors import Factors
 from he.training.exact.plan import ExactPlan
 from intnn.values.value_object import Unstorable
 
@@ -117,12 +116,12 @@ class ExactStep(Unstorable, instead="it holds tables of this process"):
         whole = self._algebra.add([half, self._algebra.swap_rows(half), Value(target)])
         return self._lowered(self._algebra.mod_down(whole), self._plan.levels.errors)
 
-    def _packed(self, ciphertexts: Row, rows: int, level: int) -> Factors:
+    def _packed(self, ciphertexts: Row, rows: int, level: int) -> Packed:
         """Return ciphertexts at a level as factors: all in one row, or each in a row of its own."""
         made: list[Callable[[], np.ndarray]] = [partial(self._lowered, x, level) for x in ciphertexts]
         return self._products.packed(made, rows, len(made) // rows)
 
-    def _sums(self, left: Factors, right: Sequence[Row], level: int) -> list[np.ndarray]:
+    def _sums(self, left: Packed, right: Sequence[Row], level: int) -> list[np.ndarray]:
         """Return the sums of products of a row with every column, at a level."""
         return [self._lowered(x, level) for x in self._products.sums(left.addresses, right)]
 
@@ -131,7 +130,7 @@ class ExactStep(Unstorable, instead="it holds tables of this process"):
         (result,) = self._sums(self._packed([a], 1, b.shape[1]), [[b]], level)
         return result
 
-    def _each_product(self, left: Factors, right: Row) -> Iterator[np.ndarray]:
+    def _each_product(self, left: Packed, right: Row) -> Iterator[np.ndarray]:
         """Yield the products of all with all, at the level of totals."""
         for x in self._products.sums(left.addresses, [right]):  # this frame keeps what the addresses are of
             yield self._lowered(x, self._plan.levels.totals)

@@ -13,11 +13,12 @@ import numpy as np
 import pytest
 from numba import cuda
 
-from bench.cases.gpu_residues import answers_agree, random_keys, random_request, transforms_agree
+from bench.cases.gpu_residues import answers_agree, products_agree, random_keys, random_request, transforms_agree
 from he import compile_approximate, compile_exact
 from he.compiler import search
 from he.compiler.place_ckks import place
 from he.engines.cuda import device as engine_device
+from he.engines.cuda import products
 from he.engines.cuda.device import Board, Resident
 from he.engines.cuda.engine import CudaEngine, planned
 from he.engines.cuda.places import places, stacked
@@ -215,6 +216,15 @@ def traces(scheme):
     return gone and all(np.array_equal(x, y) for x, y in zip(*found, strict=True))
 
 
+def matrix_products(scheme):
+    """Matrices of ciphertexts, also with a last part of fewer results than are made at once."""
+    chosen = {"plain_modulus": 257} if scheme == "bfv" else {"scale_bits": 30}
+    parameters = Parameters(scheme, N, (40, 40, 44), security="insecure", **chosen)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(products, "_MOST_ROWS_BYTES", 8 * N * 7 * 30)
+        return products_agree(parameters)
+
+
 def lost_device():
     """A launch that fails says so by its own error, a new circuit trusts no table, and the session goes on."""
     circuit = compile_approximate(square_graph(), images=1, security="insecure")
@@ -297,6 +307,8 @@ CHECKS = {
     "memory": memory_that_is_taken,
     "ckks, traces": lambda: traces("ckks"),
     "bfv, traces": lambda: traces("bfv"),
+    "ckks, matrix products": lambda: matrix_products("ckks"),
+    "bfv, matrix products": lambda: matrix_products("bfv"),
     "a lost device": lost_device,
     "several devices": several_devices,
     "keys of a session on another device": keys_elsewhere,

@@ -39,6 +39,8 @@ CHECKS = [
     "memory",
     "ckks, traces",
     "bfv, traces",
+    "ckks, matrix products",
+    "bfv, matrix products",
     "a lost device",
     "several devices",
     "keys of a session on another device",

@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 from numba import cuda
 
 from he.kernels import reference
-from he.kernels.cuda import rows, transform
+from he.kernels.cuda import matrices, rows, transform
 from he.kernels.cuda.columns import NONE
 from he.kernels.cuda.launches import run
+from he.kernels.cuda.words import address_of
 from he.kernels.passes import evaluate
 from he.kernels.tables.chain import chain
 from he.kernels.tables.extension import extension
@@ -257,7 +258,32 @@ def square_parts(seed):
         assert [written(held, 4 + i)[k] for i in range(3)] == expected
 
 
-CHECKS = forward, inverse, passes, combine, products, switch, extend, tensor, tensor_sums, square_parts
+@few
+@given(seeds, st.integers(1, 3), st.integers(1, 9), st.integers(1, 6))
+def matrix_products(seed, rows_of, terms, columns):
+    """Sums of products of degree two, of the left side's second prime; from the second result on."""
+    rng = np.random.default_rng(seed)
+    j, total = int(rng.integers(len(PRIMES))), rows_of * columns
+    p = PRIMES[j]
+    x, y = residues(rng, (p,) * (rows_of * terms * 2)), residues(rng, (p,) * (terms * columns * 2))
+    raised = memory(np.array([[int(a) * R % p for a in row] for row in x], np.uint64))
+    left = np.zeros((rows_of, terms, 2, 2), np.int64)
+    left[..., 1] = address_of(raised) + 8 * N * np.arange(len(x)).reshape(left.shape[:3])
+    right = cuda.to_device(y.reshape(terms, columns, 2, N))
+    lines, held = matrices.lines(columns, min(1, total - 1), total), memory(x[:1], free=6 * total)
+    lines[:, 3] = 1 + 6 * lines[:, 3]
+    matrices.products(TABLES, cuda.to_device(left), right, held, cuda.to_device(lines), (1, j))()
+    a, b = x.reshape(rows_of, terms, 2, N).astype(object), y.reshape(terms, columns, 2, N).astype(object)
+    for number in range(min(1, total - 1), total):
+        i, k = divmod(number, columns)
+        c, d, first = a[i], b[:, k], 1 + 6 * (number - min(1, total - 1))
+        expected = (c[:, 0] * d[:, 0], c[:, 0] * d[:, 1] + c[:, 1] * d[:, 0], c[:, 1] * d[:, 1])
+        for part, products_of in enumerate(expected):
+            assert written(held, first + 2 * part + 1) == [int(word) for word in products_of.sum(axis=0) % p]
+            assert written(held, first + 2 * part) == [UNWRITTEN] * N  # the other prime's row
+
+
+CHECKS = forward, inverse, passes, combine, products, switch, extend, tensor, tensor_sums, square_parts, matrix_products
 
 if __name__ == "__main__":
     prepare()

@@ -9,7 +9,7 @@ pytest.importorskip("numba_cuda", reason="the extra `cuda` is not installed")
 
 from numba import float64, int32, int64, uint64
 
-from he.kernels.cuda import rows, transform
+from he.kernels.cuda import matrices, rows, transform
 from he.kernels.cuda.columns import TILES
 from he.kernels.tables.chain import chain
 from he.ring.primes import ntt_primes
@@ -33,6 +33,11 @@ KERNELS = {
     "tensor": (rows.tensor_kernel, (ROWS, TABLE, ROWS), 64),
     "tensor sums": (rows.tensor_sums_kernel, (ROWS, TABLE, TABLE, ROWS), 64),
     "square parts": (rows.square_parts_kernel, (ROWS, TABLE, ROWS), 64),
+    "matrix products": (
+        matrices.matrix_kernel,
+        (int64[:, :, :, ::1], uint64[:, :, :, ::1], ROWS, TABLE, int64, int64, int64, ROWS),
+        96,
+    ),
 }
 
 

@@ -17,6 +17,7 @@ NAMES = [
     "tensor",
     "tensor_sums",
     "square_parts",
+    "matrix_products",
 ]
 
 

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from he.engines.rns.products import Products
 from he.formats.messages import MessageError
 from he.formats.seal_bytes import SealDataError
 from he.parties.evaluation_keys import EvaluationKeys
@@ -15,6 +16,7 @@ from he.training.head import fit
 from he.training.owner import Owner
 from he.training.trainer import Trainer
 from he.training.whitening import Moments, Whitening
+from intnn.machine.cuda.device import NoDeviceError
 from tests.he.training.made import blocks, keys, owner, plan, samples, whitening
 
 
@@ -43,6 +45,39 @@ def test_a_head_is_its_twin_within_the_bound(seed, steps, classes, count):
     error, bound = np.abs(found - twin).max(), head_error(of)
     assert bound / 5000 < error <= bound
     assert bound < 1e-4 * np.abs(twin).max()
+
+
+def test_products_on_a_gpu_change_no_byte(monkeypatch):
+    """What multiplies there is `tests.he.engines.cuda_simulation`'s to compare; here, that it is what is asked."""
+    products = pytest.importorskip("he.engines.cuda.products", reason="the extra `cuda` is not installed")
+    asked = []
+
+    def made(encoder, *others):
+        asked.append(encoder.parameters)
+        return Products.of(encoder, *others)
+
+    monkeypatch.setattr("he.training.arithmetic.device", lambda: None)
+    monkeypatch.setattr(products.CudaProducts, "of", made)
+    of = plan()
+    run = Trainer(of, keys(of)[1], 1, engine="cuda")
+    assert asked == [of.parameters]
+    for block in blocks(of):
+        run.add(block)
+    assert run.fit().to_bytes() == trained(of)
+
+
+def test_an_engine_that_does_not_train_is_named():
+    with pytest.raises(ValueError, match='`engine` must be "rns" or "cuda", got \'seal\''):
+        Trainer(plan(), keys(plan())[1], engine="seal")
+
+
+def test_who_has_no_gpu_is_told_before_keys_are_read(monkeypatch):
+    def missing():
+        raise NoDeviceError("there is no NVIDIA driver (libcuda)")
+
+    monkeypatch.setattr("he.training.arithmetic.device", missing)
+    with pytest.raises(NoDeviceError, match="no NVIDIA driver"):
+        Trainer(plan(), keys(plan())[1], engine="cuda")
 
 
 @cache
