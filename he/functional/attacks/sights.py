@@ -53,8 +53,11 @@ class Watch:
         self.forward: Products = _Watched(forward, inputs, self._sums, updates)
 
     def gradient(self, batch: int) -> Products:
-        """The products with the features of a batch, watched."""
-        return _Watched(self._gradient(batch), self._inputs, self._gradients, self._updates, batch)
+        """The products with the features of a batch, watched as long as updates are kept."""
+        inner = self._gradient(batch)
+        if len(self._gradients) == self._updates:
+            return inner
+        return _Watched(inner, self._inputs, self._gradients, self._updates, batch)
 
     @property
     def sights(self) -> list[Sight]:

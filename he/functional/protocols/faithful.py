@@ -23,6 +23,7 @@ import hashlib
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from typing import NamedTuple
 
 import numpy as np
@@ -87,7 +88,7 @@ def in_batches(products: Products, features: int) -> Callable[[int], Products]:
     Returns:
         What `train` takes: the products of a batch by its number.
     """
-    return lambda batch: _Part(products, batch * features)
+    return cache(lambda batch: _Part(products, batch * features))
 
 
 class _Part(NamedTuple):

@@ -82,12 +82,15 @@ def unmasked(words: Array, y: IntArray, pads: Array, magnitude: int, centre: int
     Returns:
         As `uncentre`.
     """
-    products = np.empty(pads.shape, np.int32)
+    products, (bounds, shifts) = np.empty(pads.shape, np.int32), reach(y, magnitude, centre)
     wrapped_products(words, y, products)
+    outside = False
     for s in range(len(pads)):
         for k in range(len(y)):
-            out[s, k] = np.int32(products[s, k] - pads[s, k])
-    return uncentre(out, y, magnitude, centre)
+            product = np.int64(np.int32(products[s, k] - pads[s, k]))
+            outside |= (product > bounds[k]) | (product < -bounds[k])
+            out[s, k] = product + shifts[k]
+    return first_beyond(out - shifts, bounds) if outside else -1
 
 
 @compiled
@@ -104,13 +107,7 @@ def uncentre(products: IntArray, y: IntArray, magnitude: int, centre: int) -> in
         The first key with which a product is larger than all that it can have, and nothing is added then; -1 if there
         is none.
     """
-    bounds, shifts = np.empty(len(y), np.int64), np.empty(len(y), np.int64)
-    for k in range(len(y)):
-        total = sizes = 0
-        for i in range(y.shape[1]):
-            total += y[k, i]
-            sizes += abs(y[k, i])
-        bounds[k], shifts[k] = magnitude * sizes, centre * total
+    bounds, shifts = reach(y, magnitude, centre)
     for s in range(len(products)):
         outside = False
         for k in range(len(y)):
@@ -121,6 +118,19 @@ def uncentre(products: IntArray, y: IntArray, magnitude: int, centre: int) -> in
         for k in range(len(y)):
             products[s, k] += shifts[k]
     return -1
+
+
+@compiled
+def reach(y: IntArray, magnitude: int, centre: int) -> tuple[IntArray, IntArray]:
+    """Return the largest product of every vector with a centred one, and its product with the centres: int64 [keys]."""
+    bounds, shifts = np.empty(len(y), np.int64), np.empty(len(y), np.int64)
+    for k in range(len(y)):
+        total = sizes = 0
+        for i in range(y.shape[1]):
+            total += y[k, i]
+            sizes += abs(y[k, i])
+        bounds[k], shifts[k] = magnitude * sizes, centre * total
+    return bounds, shifts
 
 
 @compiled

@@ -84,22 +84,24 @@ def update_tile(columns: int) -> Any:
 
 
 @intrinsic
-def given_tile(_context: Any, gradients: Any, weights: Any, velocities: Any, narrow: Any, rule: Any) -> Any:
+def given_tile(
+    _context: Any, gradients: Any, gradients_row: Any, weights: Any, velocities: Any, narrow: Any, rule: Any
+) -> Any:
     """Descend as `update_tile` does on `tile_rows` inputs by one panel of outputs, with gradients from outside.
 
-    The arguments are int64: the addresses of the gradients (int32 [row, lane]), of weights and velocities in the same
-    form, of the bytes and of the rule.
+    The arguments are int64: the address of the gradients, int64 that fit int32, and the bytes from one row of lanes to
+    the next; the addresses of weights and velocities (int32 [row, lane]), of the bytes and of the rule.
     """
 
     def codegen(context: Any, builder: Builder, _signature: Any, args: Any) -> Value:
         isa = instruction_set()
-        gradients, weights, velocities, narrow, rule = args
-        kind = vector(I32, isa.lanes)
-        sums = [load(builder, kind, gradients, 4 * isa.lanes * r) for r in range(tile_rows(isa))]
+        gradients, gradients_row, weights, velocities, narrow, rule = args
+        kind, rows = vector(I32, isa.lanes), [_at(builder, gradients, gradients_row, r) for r in range(tile_rows(isa))]
+        sums = [builder.trunc(load(builder, vector(I64, isa.lanes), row), kind) for row in rows]
         _descend_rows(builder, isa, sums, weights, velocities, narrow, _rule(builder, isa, rule))
         return context.get_dummy_value()
 
-    return types.void(gradients, weights, velocities, narrow, rule), codegen
+    return types.void(gradients, gradients_row, weights, velocities, narrow, rule), codegen
 
 
 def _rule(builder: Builder, isa: InstructionSet, rule: Value) -> dict[str, Value]:

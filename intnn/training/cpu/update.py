@@ -37,7 +37,7 @@ def update_by(block: IntArray, machine: IntArray, exponent: int, rate: IntArray,
 
     The biases' gradients are those that the errors left.
     """
-    rule, tile = weights_rule(block, exponent, rate), np.zeros((machine[1], machine[0]), np.int32)
+    rule, tile = weights_rule(block, exponent, rate), np.zeros((machine[1], machine[0]), np.int64)
     descend_by(block, gradient, rule, tile)
     update_biases(block, machine, exponent, rate)
 
@@ -93,20 +93,24 @@ def descend(block: IntArray, machine: IntArray, batch: int, rule: Array) -> None
 
 @compiled
 def descend_by(block: IntArray, gradient: IntArray, rule: Array, tile: Array) -> None:
-    """Change the weights by gradients [fan_in, outputs], tile by tile; ``tile`` is memory for one, int32 [row, lane].
+    """Change the weights by gradients [fan_in, outputs], tile by tile.
 
-    The gradients of what lies behind the outputs and the fan-in are zero.
+    The gradients of what lies behind the outputs and the fan-in are zero: a tile that reaches there is copied to
+    ``tile``, int64 [row, lane].
     """
     (height, lanes), depth, outputs, fan_in = tile.shape, block[at.DEPTH], block[at.OUTPUTS], block[at.FAN_IN]
     for n in range(0, outputs, lanes):
         for k in range(0, depth, height):
-            tile[:] = 0
-            for r in range(min(height, fan_in - k)):
-                for lane in range(min(lanes, outputs - n)):
-                    tile[r, lane] = gradient[k + r, n + lane]
+            start, row = np.int64(gradient.ctypes.data) + 8 * (k * outputs + n), 8 * outputs
+            if n + lanes > outputs or k + height > fan_in:
+                tile[:] = 0
+                for r in range(min(height, fan_in - k)):
+                    for lane in range(min(lanes, outputs - n)):
+                        tile[r, lane] = gradient[k + r, n + lane]
+                start, row = np.int64(tile.ctypes.data), 8 * lanes
             place = n * depth + k * lanes
             w, v = block[at.WEIGHTS] + 4 * place, block[at.VELOCITY] + 4 * place
-            given_tile(tile.ctypes.data, w, v, block[at.BYTES] + place, rule.ctypes.data)
+            given_tile(start, row, w, v, block[at.BYTES] + place, rule.ctypes.data)
 
 
 @compiled
