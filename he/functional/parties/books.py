@@ -170,9 +170,9 @@ class Exposure(ValueObject):
         keys_issued: How many keys were issued, of all roles. After the authority has been ended by force it may be up
             to 65,536 too large, and never too small.
         known_share: The share of the batch that is known best, in [0, 1]: see `he.functional.ledger.known_share`.
-        batch_rank_issued: How many directions of a batch's columns are known, of the batch where it is the most. After
-            the authority has been ended by force it may be too large, and never too small, where one instance is for
-            several batches.
+        batch_rank_issued: How many directions of a batch's columns are known, of the batch where it is the most. Where
+            one instance is for several batches, it may be too large after the authority has been ended by force, or
+            interrupted while it wrote, and is never too small.
         batch_rank_budget: How many may become known.
     """
 
