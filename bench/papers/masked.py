@@ -26,11 +26,26 @@ from plaintext_models.zoo.recipe import Recipe
 View = Literal["as trained", "deterministic", "pruned", "shuffled"]
 
 SMALL = 5000  # training images of the quick version
-#: What `late` is told: quick, more of the training than the last fifth, which would have 80 steps; and the document's.
-LATE: Mapping[bool, Mapping[str, Any]] = MappingProxyType(
-    {True: {"steps": 7, "begin": 0.2, "ramp": 0.4}, False: {"steps": 40}}
-)
-RADII = {"mnist": 0.3, "cifar10": 8 / 255}  # of those; the first is that of the code that the document used
+
+
+@dataclass(frozen=True)
+class Late:
+    """When a training learns from attacks, and from which; the defaults are the document's.
+
+    Attributes:
+        steps: Of each attack.
+        begin: The part of the training that has none, from 0 to 1.
+        ramp: The part in which the radius grows, from 0 to 1.
+    """
+
+    steps: int = 40
+    begin: float = 0.8
+    ramp: float = 0.0
+
+
+#: By whether it is the quick version, whose last fifth would have 80 steps; that one was chosen by `masked_selection`.
+LATE: Mapping[bool, Late] = MappingProxyType({True: Late(7, 0.0, 0.5), False: Late()})
+RADII = {"mnist": 0.3, "cifar10": 8 / 255}  # of those attacks; the first is that of the code that the document used
 
 
 @dataclass(frozen=True)
@@ -45,7 +60,7 @@ class Network:
         rate: The peak of the learning rate.
         norm: See `Masked`.
         penalty: See `Masked`.
-        hardened: Whether it learns from attacks in its last part; see `LATE`.
+        late: When it learns from attacks, and from which; None for never.
         data: The data set.
     """
 
@@ -55,7 +70,7 @@ class Network:
     rate: float = 1e-3
     norm: Literal[1, 2] = 2
     penalty: float = 0.0
-    hardened: bool = False
+    late: Late | None = None
     data: str = "mnist"
 
     @property
@@ -65,7 +80,7 @@ class Network:
 
     def recipe(self, seed: int) -> Recipe:
         """Its recipe."""
-        hardening = late(RADII[self.data], **LATE[self.quick]) if self.hardened else None
+        hardening = None if self.late is None else late(RADII[self.data], **vars(self.late))
         return Recipe(
             "A network of M.",
             self.data,
@@ -151,6 +166,6 @@ def _smaller(options: Mapping[str, Any]) -> Mapping[str, Any]:
     return {"channels": (16, 32), **options, **({"gates": {**GATES, **options.get("gates", {})}} if gated else {})}
 
 
-#: Of the quick version. With this gain masks are as sure as the document's histograms say; it was found by looking at
-#: how sure they are of test images, so that the quick version's figures are explored ones.
+#: Of the quick version. The gain is the least with which masks are as sure as the document's histograms say, of those
+#: that `masked_selection` tries.
 GATES: Mapping[str, Any] = MappingProxyType({"stride": 2, "hidden": 64, "gain": 30.0})

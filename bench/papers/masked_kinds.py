@@ -6,11 +6,13 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any, Literal
 
-from bench.papers.masked import Head, Network, View
+from bench.papers.masked import LATE, Head, Network, View
 from bench.papers.masked_attacks import Seen
 
 QUICK_EPOCHS = 4
-QUICK_RATE = 1e-2  # the peak; there are a hundredth of the document's steps
+#: Peaks of learning rates for a hundredth of the document's steps: of chapter 4's networks; of chapter 3's, by how many
+#: convolutions they have; of the first and the second gate as classifiers. They were chosen by `masked_selection`.
+QUICK_RATE, QUICK_RATES, QUICK_HEADS = 1e-2, (3e-2, 3e-3, 3e-3), (3e-2, 1e-2)
 
 
 def network(quick: bool, options: Mapping[str, Any], **full: Any) -> Network:
@@ -43,18 +45,18 @@ VIEWS: Mapping[str, tuple[str, View]] = MappingProxyType(
     {"SAP": ("CNN-BIN", "pruned"), "SGBN, shuffled": ("SGBN", "shuffled")}
 )
 FIXED = ("CNN", "BNN", "BNN with PGD")  # that draw nothing
-ADDED = " (add params)"
+PGD, ADDED = " with PGD", " (add params)"
 
 
 def seen(name: str, quick: bool) -> Seen:
     """A network of chapter 4 by name; with `ADDED` behind it, one with about as many weights as SGBN."""
     base = name.removesuffix(ADDED)
     kind, view = VIEWS.get(base, (base, "deterministic" if base in FIXED else "as trained"))
-    hardened = kind.endswith(" with PGD")
-    options = dict(KINDS[kind.removesuffix(" with PGD")])
+    late = LATE[quick] if kind.endswith(PGD) else None
+    options = dict(KINDS[kind.removesuffix(PGD)])
     if name.endswith(ADDED):
         options |= {"channels": (32, 64), "dense": 400} if quick else {"channels": (64, 128), "dense": 6952}
-    return Seen(network(quick, options, hardened=hardened), view)
+    return Seen(network(quick, options, late=late), view)
 
 
 def one_layer(quick: bool) -> Seen:
@@ -66,10 +68,11 @@ def one_layer(quick: bool) -> Seen:
 def coloured(name: str) -> Seen:
     """A network of chapter 4 on CIFAR-10, in full; gates of SGBN are factored, which the document's are not."""
     kind, view = VIEWS.get(name, (name, "deterministic" if name in FIXED else "as trained"))
-    options = dict(KINDS[kind.removesuffix(" with PGD")])
+    options = dict(KINDS[kind.removesuffix(PGD)])
     if "masks" in options and options["masks"] == "gates":
         options["gates"] = {"rank": 8}
-    return Seen(Network(False, options, 40, 1e-3, hardened=kind.endswith(" with PGD"), data="cifar10"), view)
+    late = LATE[False] if kind.endswith(PGD) else None
+    return Seen(Network(False, options, 40, 1e-3, late=late, data="cifar10"), view)
 
 
 def surer(quick: bool) -> dict[str, Seen]:
@@ -87,7 +90,8 @@ def head(name: str, gate: int, quick: bool) -> Seen:
     """A gate of a network as a classifier, as Tables 4.5 and 4.6 train it."""
     network = seen(name, quick).network
     assert isinstance(network, Network)
-    return Seen(Head(network, gate, (1e-3, 1e-4)[gate] * (10 if quick else 1), 300 if quick else 5000))
+    rate = (QUICK_HEADS if quick else (1e-3, 1e-4))[gate]
+    return Seen(Head(network, gate, rate, 300 if quick else 5000))
 
 
 def chapter_3(quick: bool, layers: int, *, norm: Literal[1, 2] = 2, penalty: float = 0.0, **options: Any) -> Network:
@@ -105,7 +109,7 @@ def chapter_3(quick: bool, layers: int, *, norm: Literal[1, 2] = 2, penalty: flo
     binarised = options.get("units", "relu") != "relu"
     epochs, rate = (20, 1e-4) if not binarised else (20, 1e-2) if not layers else (30, 1e-3)
     if quick:
-        epochs, rate = QUICK_EPOCHS, QUICK_RATE if not layers else 3e-3
+        epochs, rate = QUICK_EPOCHS, QUICK_RATES[layers]
     return Network(quick, {"units": "relu", **rest, **options}, epochs, rate, norm, penalty)
 
 

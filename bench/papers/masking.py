@@ -42,7 +42,8 @@ from bench.papers.masked_toy import TOY, Toy
 
 SMALLER = (
     "half as many maps, the first 5,000 training images and 4 epochs; gates of 64 units and step 2, numbers times 30; "
-    "attacks of 7 steps in four fifths of a training; all attacks on an eighth of the images"
+    "trained against attacks of 7 steps from the start, their radius growing in half of it; attacked by all means on "
+    "an eighth of the images"
 )
 FGSM = "FGSM {:g}"
 QUICK, ONCE, FULL = Scale(2, 200), Scale(1, 200), Scale(10, 10_000)

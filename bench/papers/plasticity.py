@@ -20,7 +20,8 @@ from plaintext_models.evaluation.runner import evaluate
 FULL = Budget(58_000, 2000, 12, 20, 200, 200, 128, 1e-3)
 QUICK = Budget(2000, 300, 12, 4, 5, 40, 64, 3e-3)
 SMALLER = (
-    "a quarter of the filters, 3,000 training images, 5 adversarial epochs, 7 steps of the attack in training, 50 after"
+    f"a quarter of the filters, {QUICK.images:,} training images, {QUICK.adversarial} adversarial epochs, "
+    f"{QUICK.steps} steps of the attack in training, {QUICK.attack} after"
 )
 
 WRITTEN, CUSTOMARY, SEARCHED = "8/255", "0.3", "searched"

@@ -76,11 +76,12 @@ def _curve(rows: Sequence[PaperRow], drawing: Drawing) -> Any:
     figure = _figure(8.5 if crowded else 6, 3.8)
     axes = figure.add_subplot()
     settings, names = (list(dict.fromkeys(key[i] for key in lines)) for i in (0, 1))
+    places = {row.setting: i for i, row in enumerate(rows)}  # a setting has its colour in all pictures
     for (setting, name), figures in lines.items():
-        colour, scale = f"C{settings.index(setting) % 10}", 100 if figures[0].column.unit == SHARE else 1
+        colour, scale = f"C{places[setting] % 10}", 100 if figures[0].column.unit == SHARE else 1
         xs, values = [one.column.x for one in figures], [scale * one.ours.value for one in figures]
         label = setting if len(names) == 1 else name if len(settings) == 1 else f"{setting}, {name}"
-        dashes = DASHES[(settings.index(setting) // 10 + names.index(name)) % len(DASHES)]
+        dashes = DASHES[(places[setting] // 10 + names.index(name)) % len(DASHES)]
         axes.plot(xs, values, dashes, color=colour, marker="o", markersize=2.5, linewidth=1.3, label=label)
         ends = [(one.ours.low, one.ours.high) for one in figures]
         if all(low is not None and high is not None for low, high in ends):
@@ -92,6 +93,8 @@ def _curve(rows: Sequence[PaperRow], drawing: Drawing) -> Any:
     if shares:
         axes.set_ylim(-2, 102)
     _label(axes, drawing, f"{drawing.y}, %" if shares and drawing.y else drawing.y)
+    if all(one.column.x == round(one.column.x or 0) for figures in lines.values() for one in figures):
+        axes.xaxis.get_major_locator().set_params(integer=True)  # of what is counted there is no half
     if len(lines) > 1:
         where = {"loc": "center left", "bbox_to_anchor": (1, 0.5)} if crowded else {}
         axes.legend(frameon=False, fontsize=8, **where)

@@ -26,6 +26,16 @@ PUBLISHED: Mapping[str, Published] = MappingProxyType(
             "a MAC network on them answers as well with denoising, worse without, and is vulnerable (Table 4.1)",
             "T 4",
         ),
+        "T42": Published(
+            "standard and robust risk",
+            "two things to minimise: the mean loss, and the mean of the greatest in a ball",
+            "T 5",
+        ),
+        "T43": Published(
+            "universal approximation",
+            "sums of enough sigmoids come as close to a continuous function as is wanted",
+            "T 5",
+        ),
         "T44": Published(
             "compression",
             "without loss, 30 % of the weights go by curvature and nine tenths by magnitude with retraining; deeper "

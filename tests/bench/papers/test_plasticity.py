@@ -103,6 +103,17 @@ def test_the_table_has_all_its_columns_and_epochs_are_joined(run):
     assert [joined[f"training, 0.3 {i}"].value for i in range(1, 9)] == pytest.approx(record, abs=1 / 256)
 
 
+@pytest.mark.parametrize("module", [plasticity, capacity])
+def test_what_is_smaller_is_said_with_the_numbers_of_the_quick_version(module):
+    quick = module.QUICK
+    for words in (
+        f"{quick.images:,} training images",
+        f"{quick.adversarial} adversarial epochs",
+        f"{quick.steps} steps",
+    ):
+        assert words in module.SMALLER
+
+
 @pytest.mark.parametrize(
     ("subject", "line", "xs"),
     [

@@ -13,6 +13,7 @@ from plaintext_models.data import datasets
 from plaintext_models.data.shapes import relational
 from plaintext_models.determinism import deterministic
 from plaintext_models.evaluation.card import QUICK
+from plaintext_models.nets.denoising import Denoising
 
 SHAPES = datasets.load("shapes")
 FEW = replace(SHAPES, train_images=SHAPES.train_images[:128], train_labels=SHAPES.train_labels[:128])
@@ -48,3 +49,13 @@ def test_end_to_end_is_both_networks_one_behind_the_other(run):
         moved = pictures[i : i + 1].requires_grad_()
         (gradient,) = torch.autograd.grad(whole(moved).amax(), moved)
         assert gradient.abs().max() > 0
+
+
+def test_denoising_is_behind_the_last_stage_and_a_part_of_the_features(run):
+    plain, denoising = (Extractor(denoise=kind).build(run) for kind in (None, "gaussian"))
+    assert [type(part) for part in plain] == [type(part) for part in denoising if not isinstance(part, Denoising)]
+    blocks = [i for i, part in enumerate(features(denoising)) if isinstance(part, Denoising)]
+    assert blocks == [len(plain) - 3]
+    maps = features(denoising)(torch.rand(2, 3, 24, 24))
+    assert maps.shape == features(plain)(torch.rand(2, 3, 24, 24)).shape
+    assert torch.autograd.grad(maps.sum(), denoising[blocks[0]].theta.weight)[0].abs().max() > 0

@@ -11,7 +11,7 @@ from bench.papers.columns import Column, Drawing, curve, histogram, matrix
 from bench.papers.store import _write_arrays
 from bench.report.paper import Estimate, Figure, PaperRow
 from bench.report.paper_document import report
-from bench.report.paper_drawings import _lines, pictures
+from bench.report.paper_drawings import _curve, _lines, pictures
 from bench.tables.documents import PUBLISHED
 
 CURVE, BARS = Drawing("accuracy under FGSM", "curve", "radius", "accuracy"), Drawing("sure", "histogram", "confidence")
@@ -108,3 +108,14 @@ def test_lines_are_drawn_in_the_order_of_x(rows):
         for setting in ("one <b>", "two")
         for line, xs in (("FGSM", [0.1, 0.2, 0.3]), ("BIM", [0.1, 0.2]))
     }
+
+
+def test_a_setting_has_its_colour_in_every_picture_and_counts_are_whole(rows):
+    later = replace(rows[1], figures=tuple(figure(column, 0.4) for column in COLUMNS[:8]))
+    fewer = [replace(rows[0], figures=rows[0].figures[:4]), later]  # the second picture has one setting's lines alone
+    both, one = (_curve(fewer, drawing).axes[0].lines for drawing in (CURVE, LENGTH))
+    assert len({line.get_color() for line in both}) == 2
+    assert {line.get_color() for line in one} == {both[-1].get_color()}
+    few = [figure(column, 0.5) for column in curve(LONG, "epoch", range(1, 4))]
+    (axes,) = _curve([replace(rows[0], figures=tuple(few))], LONG).axes
+    assert all(tick == round(tick) for tick in axes.get_xticks())
