@@ -12,7 +12,8 @@ constant in place of 1 / N.
 Rows are named by a table, so that one launch takes those of several polynomials and primes. Neighbouring threads read
 neighbouring words: at least 128 bytes in the first pass, whose blocks are 16 columns wide for six stages. In shared
 memory a half-warp's sixteen words lie in sixteen banks: columns do so by themselves, and in blocks, whose steps take
-words 1, 4 or 16 apart, an exclusive or sees to it (`place`).
+words 1, 4 or 16 apart, an exclusive or sees to it (`place`). A thread waits for others between writing and reading
+alone: what it writes next goes where it has read last, and nobody else has.
 """
 
 from collections.abc import Iterator
@@ -273,7 +274,6 @@ def forward_blocks_kernel(memory, table, column, constants, roots, halves):  # t
         first = ((t >> bits) << (bits + 2)) + (t & ((1 << bits) - 1))
         for i in range(4):
             v[i] = near[place(first + (i << bits))]
-        cuda.syncthreads()
         _forward_stages(v, 0, 2, roots, prime, (k << (2 * step)) + (t >> bits), p)
     for i in range(4):
         near[place(4 * t + i)] = below(below(v[i], p + p), p)
@@ -301,7 +301,6 @@ def inverse_blocks_kernel(memory, table, scales, constants, roots):  # type: ign
     cuda.syncthreads()
     for i in range(4):
         v[i] = near[place(4 * t + i)]
-    cuda.syncthreads()
     k = cuda.gridDim.x + block
     _inverse_stages(v, 0, 2, roots, prime, (k << (BLOCK_BITS - 2)) + t, p)
     for step in range(1, BLOCK_BITS // 2):
@@ -313,7 +312,6 @@ def inverse_blocks_kernel(memory, table, scales, constants, roots):  # type: ign
         first = ((t >> bits) << (bits + 2)) + (t & ((1 << bits) - 1))
         for i in range(4):
             v[i] = near[place(first + (i << bits))]
-        cuda.syncthreads()
         _inverse_stages(v, 0, 2, roots, prime, (k << (BLOCK_BITS - bits - 2)) + (t >> bits), p)
     for i in range(4):
         memory[target, block * BLOCK + t + i * (BLOCK // 4)] = below(v[i], p)
