@@ -92,9 +92,9 @@ def products_agree(parameters: Parameters) -> bool:
         for kind in (CudaProducts, Products):
             made = kind.of(encoder, keys, workers, Buffers())
             packed = made.packed([partial(np.copy, x) for x in left], 2, 3)
-            turned = packed.addresses.transpose(1, 0, 2, 3)[:2]
+            turned = packed.addresses.transpose(1, 0, 2, 3)[:1]
             found.append([*made.sums(packed.addresses, right), *made.sums(turned, right[:2])])
-    return len(found[0]) == 20 and all(np.array_equal(x, y) for x, y in zip(*found, strict=True))
+    return len(found[0]) == 15 and all(np.array_equal(x, y) for x, y in zip(*found, strict=True))
 
 
 def _random(tables: Chain, count: int) -> np.ndarray:

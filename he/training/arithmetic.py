@@ -34,6 +34,7 @@ from intnn.values.value_object import Unstorable
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
+Maker = Callable[[Encoder, SwitchingKeys, Workers, Buffers], Result]
 Rows = Sequence[Sequence[np.ndarray]]  # of ciphertexts
 
 
@@ -87,7 +88,7 @@ class Arithmetic(Unstorable, instead="it holds tables of this process"):
         plan: The plan that the keys are for.
         keys: The evaluation keys.
         threads: The number of threads.
-        engine: "rns", or "cuda" to have matrix products on the GPU in use; the ciphertexts are the same.
+        engine: "rns", or "cuda" to have matrix products and totals on the GPU in use; the ciphertexts are the same.
 
     Raises:
         DeviceError: There is no GPU for "cuda", or it has too little free memory.
@@ -96,12 +97,12 @@ class Arithmetic(Unstorable, instead="it holds tables of this process"):
     """
 
     def __init__(self, plan: Frame, keys: EvaluationKeys, threads: int, engine: str = "rns") -> None:
-        made = _products_of(engine)
+        products, traces = _makers(engine)
         encoder, nothing, buffers = Encoder.of(plan.parameters), Weights({}, {}, {}), Buffers()
         read = SwitchingKeys.read(encoder, keys.data, plan.key_elements)
         self._workers, self._most = Workers(threads), plan.parameters.poly_modulus_degree // 2
-        self._products = made(encoder, read, self._workers, buffers)
-        self._traces = Traces(encoder, read, self._workers, buffers)
+        self._products = products(encoder, read, self._workers, buffers)
+        self._traces = traces(encoder, read, self._workers, buffers)
         self._algebra = Approximate(encoder, nothing, read, False, (), self._workers, buffers)
 
     def __enter__(self) -> Arithmetic:
@@ -197,16 +198,17 @@ class Arithmetic(Unstorable, instead="it holds tables of this process"):
         return self._algebra.mod_down(self._algebra.rescale(Value(a)))
 
 
-def _products_of(engine: str) -> Callable[[Encoder, SwitchingKeys, Workers, Buffers], Products]:
-    """Return what makes an engine's products."""
+def _makers(engine: str) -> tuple[Maker[Products], Maker[Traces]]:
+    """Return what makes an engine's products, and its totals."""
     match engine:
         case "rns":
-            return Products.of
+            return Products.of, Traces
         case "cuda":
             device()  # says what is missing before anything is loaded
             from he.engines.cuda.products import CudaProducts
+            from he.engines.cuda.traces import CudaTraces
 
-            return CudaProducts.of
+            return CudaProducts.of, lambda encoder, keys, *_: CudaTraces(encoder, keys)
     raise ValueError(f'`engine` must be "rns" or "cuda", got {engine!r}')
 
 

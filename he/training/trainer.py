@@ -44,7 +44,7 @@ class SampleTrainer(Unstorable, ABC, instead="keep the blocks, and give them to 
         plan: The plan.
         evaluation_keys: The owner's, or their bytes.
         threads: The threads to work on; by default one for each available processor.
-        engine: "rns"; or "cuda", for matrix products on the GPU in use, where samples are kept. The bytes are the same.
+        engine: "rns"; or "cuda", for products and totals on the GPU in use, where samples stay. The bytes are the same.
 
     Attributes:
         samples: How many samples have come.

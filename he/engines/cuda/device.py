@@ -42,21 +42,26 @@ class Resident:
     Args:
         plan: the circuit's plan.
         chain: the chain of its primes.
-        weights: uint64 [rows, N], plaintexts times 2**52, and addends as they are.
-        orders: int32 [automorphisms, N].
+        weights: uint64 [rows, N], plaintexts times 2**52, and addends as they are; or those of another one there.
+        orders: int32 [automorphisms, N]; or those of another one there.
 
     Attributes:
         gpu: a context in which that GPU is in use.
         tables: the chain's tables, which all circuits on that GPU share.
+        weights: the weights there.
+        orders: the permutations there.
     """
 
-    def __init__(self, plan: Plan, chain: Chain, weights: np.ndarray, orders: np.ndarray) -> None:
+    def __init__(
+        self, plan: Plan, chain: Chain, weights: np.ndarray | DeviceArray, orders: np.ndarray | DeviceArray
+    ) -> None:
         roots = 0 if transform.are_placed(chain) else root_bytes(chain.N, len(chain.primes))
-        require_memory(weights.nbytes + orders.nbytes + plan.table_bytes + roots)
+        own = sum(array.nbytes for array in (weights, orders) if isinstance(array, np.ndarray))
+        require_memory(own + plan.table_bytes + roots)
         scales = np.array([(number, quotient(number, prime)) for number, prime in plan.scales], np.int64)
         self.gpu = gpu_in_use()
         self.tables = transform.device_tables(chain)
-        self.weights, self.orders = cuda.to_device(_not_empty(weights)), cuda.to_device(_not_empty(orders))
+        self.weights, self.orders = _there(weights), _there(orders)
         self.scales = cuda.to_device(transform.shifted(_not_empty(scales.reshape(-1, 2))))
         self.steps = [
             (step.kernel, *map(cuda.to_device, (step.table, _not_empty(step.terms), _not_empty(step.shares))))
@@ -89,13 +94,12 @@ class Board:
         graph: bool = False,
     ) -> None:
         N = resident.tables.N
-        own = isinstance(keys, np.ndarray)
         self._resident, self._wants_graph, self._lock = resident, graph, threading.Lock()
         self._graph: Launch | None = None
         with resident.gpu:
-            require_memory(8 * N * plan.rows + (keys.nbytes if own else 0))
+            require_memory(8 * N * plan.rows + (keys.nbytes if isinstance(keys, np.ndarray) else 0))
             self._stream = cuda.stream()
-            self.keys: DeviceArray = cuda.to_device(_not_empty(keys)) if own else keys
+            self.keys = _there(keys)
             self._memory = cuda.device_array((plan.rows, N), np.uint64)
             for first, operand in zip(plan.operands, operands, strict=True):
                 self._memory[first : first + len(operand)].copy_to_device(operand)
@@ -182,6 +186,11 @@ class Board:
                 self._graph = captured(self.launches, self._stream)
         except RuntimeError as error:
             warnings.warn(f"kernels are started one by one: {error}", RuntimeWarning, stacklevel=5)
+
+
+def _there(array: np.ndarray | DeviceArray) -> DeviceArray:
+    """Return an array on the GPU in use: a copy, unless it is there."""
+    return cuda.to_device(_not_empty(array)) if isinstance(array, np.ndarray) else array
 
 
 def _not_empty(array: np.ndarray) -> np.ndarray:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -11,6 +12,7 @@ from he.engines.cuda.device import Board, Resident
 from he.engines.cuda.places import places, stacked
 from he.engines.cuda.schemes import recorded
 from he.engines.cuda.tape import Kernel, Plan, Tape
+from he.engines.rns.buffers import Buffers
 from he.engines.rns.encoder import Encoder
 from he.engines.rns.switching_keys import SwitchingKeys
 from he.engines.rns.threads import Workers
@@ -21,13 +23,31 @@ from he.ring.gadget import Gadget, Gadgets
 from he.ring.slots import automorphism, trace_elements
 from intnn.machine.cuda.device import device, gpu_in_use, reported
 
-_Work = tuple[str, int, int]  # what is done, the level, and the number of ciphertexts
+
+@dataclass(frozen=True)
+class _Work:
+    """A part of what is packed or expanded, which is done at once.
+
+    Attributes:
+        what: a method of `Traces`, without the underscore.
+        level: the level of all ciphertexts.
+        takes: the number of ciphertexts that it takes.
+        makes: the number of those that it makes.
+        index: the index or the depth that the method takes.
+    """
+
+    what: str
+    level: int
+    takes: int
+    makes: int
+    index: int = 0
 
 
-class CudaTraces:
+class CudaTraces(Traces):
     """Packs totals and expands packed numbers, with one client's keys on the GPU in use when it is made.
 
-    What is done for a level and a number of ciphertexts is planned once, and kept.
+    See `Traces`, of which it is one. What that merges or splits together is done by one evaluation, and what is done
+    for a level and a number of ciphertexts is planned once, and kept; its memory as long as the level stays the same.
 
     Args:
         encoder: the encoder of the parameters, with one special prime at every level.
@@ -41,74 +61,71 @@ class CudaTraces:
 
     def __init__(self, encoder: Encoder, keys: SwitchingKeys, *, pairs: bool | None = None) -> None:
         device()
-        self._gpu = gpu_in_use()
-        parameters = encoder.parameters
+        with Workers(1) as workers:
+            super().__init__(encoder, keys, workers, Buffers(), pairs=pairs)
+        self._gpu, parameters = gpu_in_use(), encoder.parameters
         if encoder.gadgets != Gadgets.of(parameters):
             raise ValueError("`encoder` must have one special prime at every level; make it with `Encoder.of`")
-        self._encoder, self._N = encoder, parameters.poly_modulus_degree
-        self._pairs = not parameters.scheme.exact if pairs is None else pairs
         top = Gadget.of(parameters, parameters.levels)
         elements = trace_elements(self._N, self._pairs)
         self._named = [(element, top) for element in elements]
         found = [keys.key(element, top).factors.rows() for element in elements]
+        # On the GPU from the first use on.
         self._orders = stacked([automorphism(self._N, element) for element in elements], np.int32, self._N)
-        self._keys = stacked(found, np.uint64, self._N)
-        self._plans: dict[_Work, tuple[Plan, np.ndarray]] = {}
+        self._key_rows = stacked(found, np.uint64, self._N)
+        self._power_rows = np.concatenate(self._powers).reshape(-1, self._N)
+        self._plans: dict[_Work, Plan] = {}
         self._boards: dict[_Work, Board] = {}
         self._lock = threading.Lock()
 
-    def packed(self, ciphertexts: Iterable[np.ndarray], count: int) -> np.ndarray:
-        """Return one ciphertext of the totals over the slots of many, which are all held; see `Traces.packed`.
+    def _merged_together(self, block: list[np.ndarray], depth: int) -> np.ndarray:
+        return self._evaluated("merged_together", block, 1, depth)[0]
 
-        Args:
-            ciphertexts: uint64 [2, level, N], one level for all, in transformed form.
-            count: their number, from 1 to N / 2, or N without pairs.
+    def _merge(self, even: np.ndarray, odd: np.ndarray | None, index: int, result: np.ndarray) -> None:
+        (result[:],) = self._evaluated("merge", [even] if odd is None else [even, odd], 1, index)
 
-        Raises:
-            DeviceError: if the device fails.
-            ValueError: if there are not so many, or they are too many.
-        """
-        held = list(ciphertexts)
-        if not held or len(held) != count:
-            raise ValueError(f"`ciphertexts` must be as many as `count`, {count}, and at least one, got {len(held)}")
-        (result,) = self._evaluated("packed", held[0].shape[1], count, held)
-        return result
+    def _split_together(self, x: np.ndarray, count: int, depth: int) -> list[np.ndarray]:
+        return self._evaluated("split_together", [x], count, depth)
 
-    def expanded(self, packed: np.ndarray, count: int) -> Iterator[np.ndarray]:
-        """Yield ciphertexts with the numbers that one holds at `packed_places`; see `Traces.expanded`."""
-        yield from self._evaluated("expanded", packed.shape[1], count, [packed])
+    def _divide(self, x: np.ndarray, index: int, even: np.ndarray, odd: np.ndarray | None) -> None:
+        if odd is None:
+            (even[:],) = self._evaluated("divide", [x], 1, index)
+        else:
+            even[:], odd[:] = self._evaluated("divide", [x], 2, index)
 
-    def _evaluated(self, what: str, level: int, count: int, given: Sequence[np.ndarray]) -> list[np.ndarray]:
-        with self._lock, reported(f"copying what is {what} to the GPU"):
-            board = self._board(what, level, count)
+    def _divided(self, packed: np.ndarray) -> np.ndarray:
+        return self._evaluated("divided", [packed], 1)[0]
+
+    def _evaluated(self, what: str, given: Sequence[np.ndarray], makes: int, index: int = 0) -> list[np.ndarray]:
+        """Return what a method makes of ciphertexts."""
+        level = given[0].shape[1]
+        with self._lock, reported(f"preparing what is {what} on the GPU"):
+            board = self._board(_Work(what, level, len(given), makes, index))
         results = board.evaluate([x.reshape(-1, self._N) for x in given])
         return [rows.reshape(2, level, self._N) for rows in results]
 
-    def plan(self, what: str, level: int, count: int) -> tuple[Plan, np.ndarray]:
-        """Return the plan of `packed` or `expanded`, and the rows of powers that it multiplies with."""
-        if (what, level, count) not in self._plans:
-            self._plans[what, level, count] = self._planned(what, level, count)
-        return self._plans[what, level, count]
+    def plan(self, work: _Work) -> Plan:
+        """Return the plan of some work, whose constants are the rows of all powers."""
+        if work not in self._plans:
+            tape = Tape()
+            recorded = _RecordedTraces(self._encoder, self._named, self._pairs, tape)
+            tape.inputs = [tape.new(2, work.level) for _ in range(work.takes)]
+            for rows in recorded.made(work, tape.inputs):
+                recorded.output(rows)
+            self._plans[work] = Plan.of(tape)
+        return self._plans[work]
 
-    def _planned(self, what: str, level: int, count: int) -> tuple[Plan, np.ndarray]:
-        tape = Tape()
-        recorded = _RecordedTraces(self._encoder, self._named, self._pairs, tape)
-        tape.inputs = [tape.new(2, level) for _ in range(count if what == "packed" else 1)]
-        if what == "packed":
-            made = [recorded.packed(tape.inputs, count)]
-        else:
-            made = list(recorded.expanded(tape.inputs[0], count))
-        for rows in made:
-            recorded.output(rows)
-        return Plan.of(tape), recorded.rows
-
-    def _board(self, what: str, level: int, count: int) -> Board:
-        if (what, level, count) not in self._boards:
-            plan, powers = self.plan(what, level, count)
+    def _board(self, work: _Work) -> Board:
+        if work not in self._boards:
+            if any(other.level != work.level for other in self._boards):
+                self._boards.clear()
+            plan = self.plan(work)
             with self._gpu:
-                board = Board(Resident(plan, self._encoder.chain, powers, self._orders), plan, self._keys)
-            self._keys, self._boards[what, level, count] = board.keys, board
-        return self._boards[what, level, count]
+                resident = Resident(plan, self._encoder.chain, self._power_rows, self._orders)
+                board = Board(resident, plan, self._key_rows)
+            self._power_rows, self._orders = resident.weights, resident.orders
+            self._key_rows, self._boards[work] = board.keys, board
+        return self._boards[work]
 
 
 class _RecordedTraces(Traces):
@@ -123,10 +140,21 @@ class _RecordedTraces(Traces):
             tape,
         )
 
-    @property
-    def rows(self) -> np.ndarray:
-        """The rows of all powers, in the order of `_power`."""
-        return np.concatenate(self._powers).reshape(-1, self._N)
+    def made(self, work: _Work, given: list[np.ndarray]) -> list[np.ndarray]:
+        """Write some work down, and return the rows of what it makes."""
+        made = [self._empty(*given[0].shape) for _ in range(work.makes)]
+        match work.what:
+            case "merged_together":
+                made = [self._merged_together(given, work.index)]
+            case "merge":
+                self._merge(given[0], given[1] if len(given) > 1 else None, work.index, made[0])
+            case "split_together":
+                made = self._split_together(given[0], work.makes, work.index)
+            case "divide":
+                self._divide(given[0], work.index, made[0], made[1] if len(made) > 1 else None)
+            case "divided":
+                made = [self._divided(given[0])]
+        return made
 
     def output(self, rows: np.ndarray) -> None:
         """Write rows to rows of their own, in transformed form for both schemes."""

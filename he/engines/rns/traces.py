@@ -132,19 +132,22 @@ class Traces:
     def _merged(self, ciphertexts: Iterator[np.ndarray], count: int, depth: int) -> np.ndarray:
         """Merge the next ciphertexts; those at even multiples of the distance come first."""
         if depth <= _BLOCK:
-            block = list(islice(ciphertexts, count))
-            for index in range(depth):
-                pairs = list(zip(block[::2], [*block[1::2], None], strict=False))  # the last one may stand alone
-                block = [self._empty(*even.shape) for even, _ in pairs]
-                parts = zip(pairs, block, strict=True)
-                self._all([partial(self._merge, *pair, index, result) for pair, result in parts])
-            return block[0]
+            return self._merged_together(list(islice(ciphertexts, count)), depth)
         half = 1 << depth - 1
         even = self._merged(ciphertexts, min(count, half), depth - 1)
         odd = self._merged(ciphertexts, count - half, depth - 1) if count > half else None
         result = self._empty(*even.shape)
         self._merge(even, odd, depth - 1, result)
         return result
+
+    def _merged_together(self, block: list[np.ndarray], depth: int) -> np.ndarray:
+        """Merge a few ciphertexts, level by level."""
+        for index in range(depth):
+            pairs = list(zip(block[::2], [*block[1::2], None], strict=False))  # the last one may stand alone
+            block = [self._empty(*even.shape) for even, _ in pairs]
+            parts = zip(pairs, block, strict=True)
+            self._all([partial(self._merge, *pair, index, result) for pair, result in parts])
+        return block[0]
 
     def _merge(self, even: np.ndarray, odd: np.ndarray | None, index: int, result: np.ndarray) -> None:
         """Merge two ciphertexts by the automorphism of an index, or one and a ciphertext of zeros."""
@@ -157,14 +160,7 @@ class Traces:
     def _split(self, x: np.ndarray, count: int, depth: int) -> Iterator[np.ndarray]:
         """Yield the first ciphertexts that one is split into; those at even multiples of the distance come first."""
         if depth <= _BLOCK:
-            block = [x]
-            for index in reversed(range(depth)):
-                size = -(-count >> index)  # of the next block: every second one may not be wanted
-                following = [self._empty(*x.shape) for _ in range(size)]
-                parts = zip(block, following[::2], [*following[1::2], None], strict=False)
-                self._all([partial(self._divide, whole, index, even, odd) for whole, even, odd in parts])
-                block = following
-            yield from block
+            yield from self._split_together(x, count, depth)
             return
         half = 1 << depth - 1
         even, odd = self._empty(*x.shape), self._empty(*x.shape) if count > half else None
@@ -173,6 +169,17 @@ class Traces:
         del even  # what it was split into has been taken
         if odd is not None:
             yield from self._split(odd, count - half, depth - 1)
+
+    def _split_together(self, x: np.ndarray, count: int, depth: int) -> list[np.ndarray]:
+        """Return the first of a few ciphertexts that one is split into, level by level."""
+        block = [x]
+        for index in reversed(range(depth)):
+            size = -(-count >> index)  # of the next block: every second one may not be wanted
+            following = [self._empty(*x.shape) for _ in range(size)]
+            parts = zip(block, following[::2], [*following[1::2], None], strict=False)
+            self._all([partial(self._divide, whole, index, even, odd) for whole, even, odd in parts])
+            block = following
+        return block
 
     def _divide(self, x: np.ndarray, index: int, even: np.ndarray, odd: np.ndarray | None) -> None:
         """Split a ciphertext by the automorphism of an index; leave out what is odd if nobody wants it."""

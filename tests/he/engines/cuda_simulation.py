@@ -42,8 +42,12 @@ from he.ring.gadget import Gadget, Gadgets
 from he.ring.params import Parameters
 from he.ring.slots import automorphism, trace_elements
 from he.testing import square_graph, table_network
+from he.training.head import Descent
+from he.training.plan import HeadPlan
+from he.training.trainer import Trainer
 from intnn.machine.cuda.device import DeviceError
 from tests.he.compiler.test_place import EVEN, random_program
+from tests.he.training.made import CLASSES, FEATURES, blocks, keys
 from tests.intnn.cuda_simulation import prepare
 from tests.intnn.several_gpus import Gpus
 
@@ -196,7 +200,7 @@ def plan_on_device(plan, encoder, weights, bound, keys):
 
 
 def traces(scheme):
-    """Five ciphertexts packed, and five numbers expanded, with pairs and without."""
+    """Five ciphertexts packed, and five numbers expanded, with pairs and without; parts of them together."""
     rng, chosen = np.random.default_rng(4), {"plain_modulus": 257} if scheme == "bfv" else {"scale_bits": 30}
     parameters = Parameters(scheme, N, (40, 40, 44), security="insecure", **chosen)
     encoder, top, level = Encoder.of(parameters), Gadget.of(parameters, 2), 1
@@ -207,10 +211,13 @@ def traces(scheme):
     pairs, found, refs = scheme == "ckks", [], []
     elements = trace_elements(N, pairs)
     keys = SwitchingKeys.of(encoder, [(e, top, residues(top.primes, len(top.groups), 2)) for e in elements])
-    given = [residues(parameters.primes[:level], 2) for _ in range(5)]
-    with Workers(1) as workers:
+    given, higher = ([residues(parameters.primes[:primes], 2) for _ in range(5)] for primes in (level, 2))
+    with Workers(1) as workers, pytest.MonkeyPatch.context() as patch:
+        patch.setattr("he.engines.rns.traces._BLOCK", 2)
         for one in (CudaTraces(encoder, keys), Traces(encoder, keys, workers, Buffers())):
-            found.append([one.packed(given, 5), *one.expanded(given[0], 5)])
+            found.append(
+                [one.packed(given, 5), *one.expanded(given[0], 5), one.packed(higher[:2], 2), one.packed(given, 5)]
+            )
             refs.append(weakref.ref(one))
     gone = refs[0]() is None  # and its memory with it, whenever the collector comes
     return gone and all(np.array_equal(x, y) for x, y in zip(*found, strict=True))
@@ -223,6 +230,18 @@ def matrix_products(scheme):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(products, "_MOST_ROWS_BYTES", 8 * N * 7 * 30)
         return products_agree(parameters)
+
+
+def a_head():
+    """A head that is trained on two blocks of encrypted samples, in two steps."""
+    plan = HeadPlan(40, FEATURES + 1, CLASSES, Descent(2, 2.5), security="insecure", ring_degree=N)
+    heads = []
+    for engine in ("cuda", "rns"):
+        trainer = Trainer(plan, keys(plan)[1], 1, engine=engine)
+        for block in blocks(plan):
+            trainer.add(block)
+        heads.append(trainer.fit().to_bytes())
+    return len(blocks(plan)) == 2 and heads[0] == heads[1]
 
 
 def lost_device():
@@ -309,6 +328,7 @@ CHECKS = {
     "bfv, traces": lambda: traces("bfv"),
     "ckks, matrix products": lambda: matrix_products("ckks"),
     "bfv, matrix products": lambda: matrix_products("bfv"),
+    "a head": a_head,
     "a lost device": lost_device,
     "several devices": several_devices,
     "keys of a session on another device": keys_elsewhere,

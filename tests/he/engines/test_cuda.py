@@ -41,6 +41,7 @@ CHECKS = [
     "bfv, traces",
     "ckks, matrix products",
     "bfv, matrix products",
+    "a head",
     "a lost device",
     "several devices",
     "keys of a session on another device",

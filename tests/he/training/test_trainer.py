@@ -7,7 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from he.engines.rns.buffers import Buffers
 from he.engines.rns.products import Products
+from he.engines.rns.threads import Workers
+from he.engines.rns.traces import Traces
 from he.formats.messages import MessageError
 from he.formats.seal_bytes import SealDataError
 from he.parties.evaluation_keys import EvaluationKeys
@@ -47,8 +50,8 @@ def test_a_head_is_its_twin_within_the_bound(seed, steps, classes, count):
     assert bound < 1e-4 * np.abs(twin).max()
 
 
-def test_products_on_a_gpu_change_no_byte(monkeypatch):
-    """What multiplies there is `tests.he.engines.cuda_simulation`'s to compare; here, that it is what is asked."""
+def test_products_and_totals_on_a_gpu_change_no_byte(monkeypatch):
+    """What computes there is `tests.he.engines.cuda_simulation`'s to compare; here, that it is what is asked."""
     products = pytest.importorskip("he.engines.cuda.products", reason="the extra `cuda` is not installed")
     asked = []
 
@@ -56,11 +59,16 @@ def test_products_on_a_gpu_change_no_byte(monkeypatch):
         asked.append(encoder.parameters)
         return Products.of(encoder, *others)
 
+    def made_traces(encoder, given):
+        asked.append(encoder.parameters)
+        return Traces(encoder, given, Workers(1), Buffers())
+
     monkeypatch.setattr("he.training.arithmetic.device", lambda: None)
     monkeypatch.setattr(products.CudaProducts, "of", made)
+    monkeypatch.setattr("he.engines.cuda.traces.CudaTraces", made_traces)
     of = plan()
     run = Trainer(of, keys(of)[1], 1, engine="cuda")
-    assert asked == [of.parameters]
+    assert asked == [of.parameters] * 2
     for block in blocks(of):
         run.add(block)
     assert run.fit().to_bytes() == trained(of)
