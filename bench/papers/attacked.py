@@ -21,9 +21,11 @@ from plaintext_models.zoo.make import make, untrained
 from plaintext_models.zoo.recipe import Recipe
 
 CLEAN, PUBLISHED, ADAPTIVE, ONE_DRAW = "clean", "published attack", "adaptive", "adaptive, one draw"
+FLAGS = "red flags"
 
-#: What `attacked` measures: accuracies, in %; that of one draw where answers are random, the others by majority.
-COLUMNS = (Column(CLEAN), Column(PUBLISHED), Column(ADAPTIVE), Column(ONE_DRAW))
+#: What `attacked` measures: accuracies, in %; that of one draw where answers are random, the others by majority. And
+#: signs that attacks failed for want of gradients, see `plaintext_models.evaluation.flags`.
+COLUMNS = (Column(CLEAN), Column(PUBLISHED), Column(ADAPTIVE), Column(FLAGS, "a card"), Column(ONE_DRAW))
 
 
 @dataclass(frozen=True)
@@ -80,8 +82,8 @@ def attacked(defended: Defended, run: Run, radius: float) -> dict[str, Share | f
     """The figures of `COLUMNS`.
 
     The published attack is one step of the gradient sign on the network that is seen by who knows of no defence; what
-    comes of it is judged on the defended one. The adaptive value is the worst case of the card; by majority where
-    answers are random, and beside it in one draw.
+    comes of it is judged on the defended one. The adaptive value is the worst case of the card and of that attack,
+    which who knows more may take, too; by majority where answers are random, and beside it the card's in one draw.
 
     Args:
         defended: What is attacked.
@@ -110,5 +112,11 @@ def attacked(defended: Defended, run: Run, radius: float) -> dict[str, Share | f
             report=run.report,
             effort=run.effort,
         )
-    found: dict[str, Share | float] = {CLEAN: card.clean, PUBLISHED: verdict.robust, ADAPTIVE: card.verdict}
+    standing = (card.nearest > radius) & ~verdict.broken
+    found: dict[str, Share | float] = {
+        CLEAN: card.clean,
+        PUBLISHED: verdict.robust,
+        ADAPTIVE: Share(int(standing.sum()), len(standing)),
+        FLAGS: float(len(card.findings)),
+    }
     return found | {ONE_DRAW: card.one_draw} if defended.target.stochastic else found

@@ -21,13 +21,15 @@ class Drawing:
         title: Its title; columns of equal drawings share a picture.
         form: What it is.
         x: What the horizontal axis says.
-        y: What the vertical axis says.
+        y: What the vertical axis says; of shares without their unit, which is added.
+        mark: Where on the horizontal axis of a curve something begins; None for nowhere.
     """
 
     title: str
     form: Form
     x: str = ""
     y: str = ""
+    mark: float | None = None
 
 
 @dataclass(frozen=True)

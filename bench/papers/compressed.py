@@ -233,8 +233,6 @@ EXPERIMENTS: Mapping[str, Experiment] = MappingProxyType(
             _settings,
             _columns(),
             (
-                Order("curvature", "at random", "removed 0.3"),
-                Order("curvature", "magnitude", "removed 0.9"),
                 Order("magnitude, retrained", "magnitude", "removed 0.9"),
                 Order("wider, magnitude", "deeper, magnitude", "removed 0.8"),
                 Order("narrower, distilled", "narrower, alone", "width 0.25"),

@@ -110,10 +110,6 @@ EXPERIMENTS: Mapping[str, Experiment] = MappingProxyType(
                 *(Column(f"{name}, beyond", "% of the energy") for name in MOVES),
                 *(one for name in MOVES for one in curve(_ENERGY, name, range(1, BANDS + 1), "% of the energy")),
             ),
-            (
-                Order("network", "network", "adversarial, beyond", "clean, beyond"),
-                Order("network", "network", "universal, beyond", "clean, beyond"),
-            ),
             full=Scale(5, 1000),
             smaller=SMALLER,
         ),

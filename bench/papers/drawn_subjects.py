@@ -13,7 +13,7 @@ from bench.papers.drawn_training import HELD_OUT, VALIDATION, VARIANCE, DrawnWei
 from bench.papers.experiment import Arrays, Making, Measured, Run
 from plaintext_models.attacks.ball.ascend import ascend
 from plaintext_models.attacks.core.ball import Ball
-from plaintext_models.attacks.core.goal import Goal
+from plaintext_models.attacks.core.goal import AttackResult, Goal
 from plaintext_models.attacks.core.losses import cross_entropy
 from plaintext_models.attacks.core.target import Target
 from plaintext_models.attacks.nearest.deepfool import deepfool
@@ -126,8 +126,8 @@ class Attacks(OfTraining):
         searched = local_search(target, images[:few], Goal(labels[:few]), pixels, seed=run.seed)
         for name, moved, fooled in (
             ("FGSM", *growing(target, images, labels)),
-            ("DeepFool", found.x_adv, found.success),
-            ("LocalSearch", searched.x_adv, searched.success),
+            ("DeepFool", found.x_adv, stopped(found, images)),
+            ("LocalSearch", searched.x_adv, stopped(searched, images[:few])),
         ):
             if fooled.any():
                 for draws in (1, 10) if self.training.drawn else (1,):
@@ -261,6 +261,11 @@ def growing(target: Target, images: Tensor, labels: Tensor, levels: int = 1000) 
         with torch.no_grad():
             fooled[rows] = target.logits(moved[rows]).argmax(1) != labels[rows]
     return moved, fooled
+
+
+def stopped(found: AttackResult, images: Tensor) -> Tensor:
+    """Which images [batch] an attack moved over a boundary, of the draw that it saw: a fresh one may see another."""
+    return found.success | (found.x_adv != images).flatten(1).any(1)
 
 
 def through_the_mean(target: Target, images: Tensor, labels: Tensor, radius: float, effort: Effort) -> Tensor:

@@ -133,9 +133,9 @@ def _nothing(quick: bool) -> tuple[Setting, ...]:
     return tuple(Setting(name, Nothing(training)) for name, training in trainings.items())
 
 
-_TURNS = Drawing("error on turned images", "curve", "angle in radians", "error in %")
+_TURNS = Drawing("error on turned images", "curve", "angle in radians", "error")
 _TRACE = Drawing("logits along the sign of the gradient", "curve", "t", "mean logit")
-_RIGHT = Drawing("right answers along the sign of the gradient", "curve", "t", "right in %")
+_RIGHT = Drawing("right answers along the sign of the gradient", "curve", "t", "right")
 
 _STEPS = (
     Column("error"),

@@ -10,7 +10,7 @@ from typing import Any, Literal
 import torch
 from torch import nn
 
-from bench.papers.experiment import Making, Run, Trained
+from bench.papers.experiment import Making, Trained
 from plaintext_models.attacks.core.target import Target
 from plaintext_models.data.subsets import first
 from plaintext_models.defences.binary_weights import late
@@ -101,10 +101,6 @@ class Network:
         dataset = first(making.dataset, SMALL) if self.quick else making.dataset
         return Trained(self.masked.train(self.recipe(making.seed), dataset, report=making.report))
 
-    def seen(self, run: Run, view: View = "as trained") -> Defended:
-        """The trained network as attackers see it, its draws decided by the run's seed."""
-        return seen(run.trained(self).module, run.seed, view)
-
 
 @dataclass(frozen=True)
 class Head:
@@ -137,10 +133,6 @@ class Head:
         epochs = max(1, images // len(dataset.train_images))
         train(module, dataset, epochs=epochs, batch_size=50, learning_rate=self.rate, seed=making.seed, progress=False)
         return Trained(module)
-
-    def seen(self, run: Run, view: View = "as trained") -> Defended:
-        """The trained classifier as attackers see it."""
-        return seen(run.trained(self).module, run.seed, view)
 
 
 def seen(module: nn.Module, seed: int, view: View) -> Defended:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from bench.papers.experiment import Measured, Run
-from bench.papers.masked import Head, Network, View
+from bench.papers.masked import Head, Network, View, seen
 from plaintext_models.attacks.ball.pgd import pgd
 from plaintext_models.attacks.black_box.square import square
 from plaintext_models.attacks.core.ball import Ball
@@ -45,10 +45,10 @@ class Seen:
         """What is measured of it."""
         raise NotImplementedError
 
-    def defended(self, run: Run) -> tuple[nn.Module, Defended]:
-        """The trained network, and what attackers know of it."""
-        found = self.network.seen(run, self.view)
-        return run.trained(self.network).module, found
+    def defended(self, run: Run, seed: int | None = None) -> tuple[nn.Module, Defended]:
+        """The trained network, and what attackers know of it; its draws are decided by a seed, or else the run's."""
+        module = run.trained(self.network).module
+        return module, seen(module, run.seed if seed is None else seed, self.view)
 
 
 def fgsm(module: nn.Module, target: Target, images: Tensor, labels: Tensor, radius: float) -> Tensor:
@@ -77,12 +77,13 @@ def adaptive(defended: Defended, images: Tensor, labels: Tensor, ball: Ball, run
     """How many images are right in one draw and by majority, each in the worst case over attacks that know everything.
 
     Gradients are means over draws: of the network itself, through the probabilities behind its thresholds, and of its
-    deterministic twin; then Square, by queries alone.
+    deterministic twin; then Square, by queries alone. The one draw is a fresh one, of that image which fooled most of
+    those before: were it one for every attack, chance would choose the worst of them.
     """
     target, effort, goal = defended.target, run.effort, Goal(labels)
     draws = effort.draws if target.stochastic else 1
     sources = (target, *defended.surrogates, *(() if defended.randomness_off is None else (defended.randomness_off,)))
-    once, always = (torch.ones(len(labels), dtype=torch.bool) for _ in range(2))
+    standing, likely, chance = torch.ones(len(labels), dtype=torch.bool), images.clone(), torch.zeros(len(labels))
     found = []
     for source in sources:
         options: dict[str, Any] = {"draws": draws} if source.stochastic else {}
@@ -91,6 +92,8 @@ def adaptive(defended: Defended, images: Tensor, labels: Tensor, ball: Ball, run
     found.append(square(target, images, goal, ball, steps=queries, seed=run.seed).x_adv)
     for moved in found:
         verdict = judge(target, images, goal, moved, ball, draws=draws)
-        once &= ~verdict.once
-        always &= ~verdict.broken
-    return Share(int(once.sum()), len(labels)), Share(int(always.sum()), len(labels))
+        standing &= ~verdict.broken
+        likelier = verdict.admissible & (verdict.chance > chance)
+        likely[likelier], chance[likelier] = moved[likelier], verdict.chance[likelier].float()
+    once = judge(target, images, goal, likely, ball).robust_once
+    return once, Share(int(standing.sum()), len(labels))

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any, Literal
 
-from bench.papers.masked import LATE, Head, Network, View
+from bench.papers.masked import LATE, Head, Late, Network, View
 from bench.papers.masked_attacks import Seen
 
 QUICK_EPOCHS = 4
@@ -21,6 +21,8 @@ def network(quick: bool, options: Mapping[str, Any], **full: Any) -> Network:
         full |= {"epochs": QUICK_EPOCHS, "rate": QUICK_RATE}
     return Network(quick, options, **full)
 
+
+COLOURED_EPOCHS = 40  # on CIFAR-10
 
 #: The networks of chapter 4 by name: what `masked_cnn` takes, and what else is said of it.
 KINDS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
@@ -71,8 +73,8 @@ def coloured(name: str) -> Seen:
     options = dict(KINDS[kind.removesuffix(PGD)])
     if "masks" in options and options["masks"] == "gates":
         options["gates"] = {"rank": 8}
-    late = LATE[False] if kind.endswith(PGD) else None
-    return Seen(Network(False, options, 40, 1e-3, late=late, data="cifar10"), view)
+    late = Late(20, 1 - 5 / COLOURED_EPOCHS) if kind.endswith(PGD) else None  # the last 5 epochs
+    return Seen(Network(False, options, COLOURED_EPOCHS, 1e-3, late=late, data="cifar10"), view)
 
 
 def surer(quick: bool) -> dict[str, Seen]:

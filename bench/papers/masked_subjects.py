@@ -26,9 +26,10 @@ RADII = (0.05, 0.1, 0.15, 0.2, 0.25, 0.3)
 ADAPTIVE = (0.1, 0.3)  # radii at which networks are attacked by all means
 FEWER = 8  # by how much fewer images are attacked by all means
 STEPS = (0.02, 0.06, 0.1)
+APART = 1000  # between the seeds of an attacker's draws and of those that he is judged by
 BINS = tuple(number / 10 for number in range(10))
 
-_AGAINST = Drawing("accuracy", "curve", "radius", "right, %")
+_AGAINST = Drawing("accuracy", "curve", "radius", "right")
 
 #: Of `Swept`: one draw is judged under the published attack; adaptively one draw and the majority.
 SWEPT = (
@@ -52,7 +53,7 @@ STEPPED = tuple(
     for attack in ("BIM", "ILL")
     for reading in READINGS
     for column in (
-        *curve(Drawing(f"{attack}, ten steps", "curve", "step", "right, %"), f"{attack}, {reading}", STEPS),
+        *curve(Drawing(f"{attack}, ten steps", "curve", "step", "right"), f"{attack}, {reading}", STEPS),
         Column(f"{attack} 0.1, {reading}, Linf reached", "pixels"),
     )
 )
@@ -114,7 +115,8 @@ class Confident(Seen):
         for radius in CONFIDENT_AT:
             moved = fgsm(module, defended.target, images, labels, radius)
             with torch.no_grad():
-                sure = defended.target.logits(moved).softmax(1)[torch.arange(len(labels)), labels]
+                logits = torch.cat([defended.target.logits(part) for part in moved.split(PART)])
+            sure = logits.softmax(1)[torch.arange(len(labels)), labels]
             figures |= binned(f"at {radius}", sure)
         return Measured(figures)
 
@@ -158,8 +160,7 @@ def _ten_steps(target: Target, images: Tensor, classes: Tensor, size: float, rad
     for some, own in zip(images.split(PART), classes.split(PART), strict=True):
         moved = some
         for _ in range(10):
-            inside = moved.clamp(0, 1)  # what a model may be asked; the gradient is the same beyond
-            gradient, _ = target.gradient(inside, partial(cross_entropy, classes=own))
+            gradient, _ = target.gradient(moved, partial(cross_entropy, classes=own))
             moved = moved + size * gradient.sign()
             if radius is not None:
                 moved = torch.maximum(torch.minimum(moved, some + radius), some - radius).clamp(0, 1)
@@ -178,12 +179,12 @@ class Transferred(Seen):
     sources: Mapping[str, Seen] = field(default_factory=dict)
 
     def measure(self, run: Run) -> Measured:
-        """Shares by source."""
+        """Shares by source, whose draws are the attacker's own."""
         _, defended = self.defended(run)
         images, labels = run.attacked()
         figures: dict[str, Share | float] = {}
         for name, source in self.sources.items():
-            module, known = source.defended(run)
+            module, known = source.defended(run, run.seed + APART)
             figures[f"from {name}"] = right(defended.target, fgsm(module, known.target, images, labels, 0.3), labels)
         return Measured(figures)
 
@@ -201,17 +202,16 @@ class Gated(Seen):
         """Shares of probabilities, by tenths; those of six of the first gate's filters, a row an image."""
         module, _ = self.defended(run)
         images, labels = run.attacked()
-        figures: dict[str, Share | float] = {}
-        arrays: dict[str, NDArray[Any]] = {}
-        for number, p in enumerate(probabilities(module, images)):
-            name = ("first gate", "second gate")[number]
-            figures |= binned(name, p)
-            sure = ((p < 0.1) | (p > 0.9)).sum()
-            figures[f"{name}, surer than 90 %"] = Share(int(sure), p.numel())
-            if not number:
-                some = torch.cat([(labels == digit).nonzero()[:2, 0] for digit in range(4)])
-                arrays["probabilities"] = p[some, 6:12, 0].flatten(0, 1).numpy()
-        return Measured(figures, arrays)
+        figures: dict[str, Share] = {}
+        for part in images.split(PART):
+            for name, p in zip(("first gate", "second gate"), probabilities(module, part), strict=False):
+                sure = Share(int(((p < 0.1) | (p > 0.9)).sum()), p.numel())
+                for column, share in (binned(name, p) | {f"{name}, surer than 90 %": sure}).items():
+                    before = figures.get(column, Share(0, 0))
+                    figures[column] = Share(before.count + share.count, before.n + share.n)
+        some = torch.cat([(labels == digit).nonzero()[:2, 0] for digit in range(4)])
+        first, *_ = probabilities(module, images[some])
+        return Measured(figures, {"probabilities": first[:, 6:12, 0].flatten(0, 1).numpy()})
 
 
 @torch.no_grad()
@@ -240,7 +240,11 @@ class Sloped(Seen):
         """Mean, deviation, and the share of pixels at which two draws agree about the sign."""
         _, defended = self.defended(run)
         images, labels = run.attacked()
-        one, two = (defended.target.gradient(images, partial(cross_entropy, classes=labels))[0] for _ in range(2))
+        parts = [*zip(images.split(PART), labels.split(PART), strict=True)]
+        one, two = (
+            torch.cat([defended.target.gradient(some, partial(cross_entropy, classes=own))[0] for some, own in parts])
+            for _ in range(2)
+        )
         moving = (one != 0) | (two != 0)
         same = (one.sign() == two.sign()) & moving
         return Measured(

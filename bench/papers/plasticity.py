@@ -16,9 +16,10 @@ from plaintext_models.attacks.core.target import Target
 from plaintext_models.evaluation.judge import Share
 from plaintext_models.evaluation.runner import evaluate
 
+CLEAN_EPOCHS = 12  # of the first phase, in both versions
 #: The network of Keras's example for MNIST, and as many epochs; the second phase and its attack are the document's.
-FULL = Budget(58_000, 2000, 12, 20, 200, 200, 128, 1e-3)
-QUICK = Budget(2000, 300, 12, 4, 5, 40, 64, 3e-3)
+FULL = Budget(58_000, 2000, CLEAN_EPOCHS, 20, 200, 200, 128, 1e-3)
+QUICK = Budget(2000, 300, CLEAN_EPOCHS, 4, 5, 40, 64, 3e-3)
 SMALLER = (
     f"a quarter of the filters, {QUICK.images:,} training images, {QUICK.adversarial} adversarial epochs, "
     f"{QUICK.steps} steps of the attack in training, {QUICK.attack} after"
@@ -142,7 +143,7 @@ def _panels() -> tuple[Column, ...]:
     found: list[Column] = []
     for radius in RADII:
         for part in ("training", "held-out"):
-            drawing = Drawing(f"{part} accuracy, {radius}", "curve", "epoch", "accuracy")
+            drawing = Drawing(f"{part} accuracy, {radius}", "curve", "epoch", "accuracy", CLEAN_EPOCHS + 0.5)
             found += curve(drawing, f"{part}, {radius}", range(1, EPOCHS + 1))
     return tuple(found)
 

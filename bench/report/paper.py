@@ -119,9 +119,9 @@ class PaperRow:
 def estimate(shares: Sequence[Share]) -> Estimate:
     """The mean share of several runs and its 95 % interval.
 
-    Student's interval over the runs, for a network of any seed on these images, widened to Wilson's of all answers, for
-    these networks on any images: runs that agree by chance leave the first without a width. A run whose share is of
-    nothing has no value, and is left out.
+    Student's interval over the runs, for a network of any seed on these images, widened to Wilson's of the mean of as
+    many images as one run has, for these networks on any images. More runs do not narrow the second, since all of them
+    judge the same images. A run whose share is of nothing has no value, and is left out.
 
     Args:
         shares: Of every run, the count and of how many.
@@ -134,9 +134,9 @@ def estimate(shares: Sequence[Share]) -> Estimate:
     values = [share.value for share in shares if share.n]
     if not values:
         raise ValueError("`shares` must hold one that is not of 0 images")
-    low, high = wilson(sum(share.count for share in shares), sum(share.n for share in shares))
+    mean, images = statistics.fmean(values), min(share.n for share in shares if share.n)
+    low, high = wilson(mean * images, images)
     reach = _students(values)
-    mean = statistics.fmean(values)
     return Estimate(mean, min(low, max(0.0, mean - reach)), max(high, min(1.0, mean + reach)))
 
 
@@ -160,15 +160,20 @@ def _students(values: Sequence[float]) -> float:
 
 def orderings(rows: Sequence[PaperRow]) -> Iterator[str]:
     """A sentence for every published ordering: it holds, or is contradicted, if the intervals do not touch."""
-    found = {(row.identifier, row.setting): row for row in rows}
+    found = {(row.identifier, row.setting, figure.column.name): figure.ours for row in rows for figure in row.figures}
     for row in rows:
         for column, other, other_column in row.said_higher:
-            higher, lower = row.figure(column).ours, found[row.identifier, other].figure(other_column).ours
+            higher, lower = (
+                found.get((row.identifier, row.setting, column)),
+                found.get((row.identifier, other, other_column)),
+            )
             than = f" than {other}" if column == other_column else f" than {other} on {other_column}"
             yield f"{row.identifier}: {row.setting} higher{than}, {column}: {_verdict(higher, lower)}"
 
 
-def _verdict(higher: Estimate, lower: Estimate) -> str:
+def _verdict(higher: Estimate | None, lower: Estimate | None) -> str:
+    if higher is None or lower is None:  # such as the confidence of mistakes where there were none
+        return "is open, not measured"
     if higher.low is None or higher.high is None or lower.low is None or lower.high is None:
         return "is open, of one run"
     return "holds" if higher.low > lower.high else "is contradicted" if higher.high < lower.low else "is open"
@@ -245,11 +250,17 @@ def _table(rows: Sequence[PaperRow], across: Sequence[Column]) -> Table:
 
 
 def published_text(figure: Figure | None) -> str:
-    """What the document prints, "-" for nothing."""
+    """What the document prints, with all of its digits; "-" for nothing."""
     if figure is None or figure.published is None:
         return "-"
-    deviation = "" if figure.deviation is None else f" ± {figure.text(figure.deviation)}"
-    return f"{figure.text(figure.published)}{deviation}"
+    return " ± ".join(_printed(figure, value) for value in (figure.published, figure.deviation) if value is not None)
+
+
+def _printed(figure: Figure, value: float) -> str:
+    if figure.column.unit != SHARE:
+        return f"{value:g}"
+    percent = round(100 * value, 6)  # what a division by 100 left of the digits
+    return f"{percent:.1f}" if percent == round(percent, 1) else f"{percent:g}"
 
 
 def difference_text(figure: Figure | None) -> str:

@@ -14,8 +14,8 @@ from bench.tables.documents import PUBLISHED
 
 TITLE = "Published results, measured again"
 ABOUT = (
-    "Means over the seeds with 95 % intervals: Student's over the seeds, of shares at least as wide as Wilson's of all "
-    "answers. Crosses in curves, and brackets in matrices, are what the document prints."
+    "Means over the seeds with 95 % intervals: Student's over the seeds, of shares at least as wide as Wilson's of the "
+    "images of one run. Crosses in curves, and brackets in matrices, are what the document prints."
 )
 STYLE = (
     "body{font:15px/1.5 sans-serif;max-width:70rem;margin:2rem auto;padding:0 1rem}table{border-collapse:collapse;"
@@ -113,7 +113,8 @@ def _not_run(found: Mapping[str, Sequence[PaperRow]]) -> Iterator[str]:
     """A sentence for every result that was not measured, and for every full version that was not."""
     for identifier, own in found.items():
         if not own:
-            yield f"{identifier}, {PUBLISHED[identifier].title}: python -m bench paper {identifier}"
+            about = PUBLISHED[identifier]
+            yield f"{identifier}, {about.title}: python -m bench paper {identifier}{'' if about.quick else ' --full'}"
         elif own[0].quick:
             hours = own[0].full_hours
             takes = "not estimated" if hours is None else f"about {hours:g} h of one core"

@@ -78,10 +78,13 @@ def _curve(rows: Sequence[PaperRow], drawing: Drawing) -> Any:
     settings, names = (list(dict.fromkeys(key[i] for key in lines)) for i in (0, 1))
     places = {row.setting: i for i, row in enumerate(rows)}  # a setting has its colour in all pictures
     for (setting, name), figures in lines.items():
-        colour, scale = f"C{places[setting] % 10}", 100 if figures[0].column.unit == SHARE else 1
+        # settings differ by colour and their lines by dashes; the lines of a single setting by colour, too
+        line = names.index(name)
+        hue, dash = (places[setting], line) if len(settings) > 1 else (places[setting] + line, 0)
+        colour, scale = f"C{hue % 10}", 100 if figures[0].column.unit == SHARE else 1
         xs, values = [one.column.x for one in figures], [scale * one.ours.value for one in figures]
         label = setting if len(names) == 1 else name if len(settings) == 1 else f"{setting}, {name}"
-        dashes = DASHES[(places[setting] // 10 + names.index(name)) % len(DASHES)]
+        dashes = DASHES[(hue // 10 + dash) % len(DASHES)]
         axes.plot(xs, values, dashes, color=colour, marker="o", markersize=2.5, linewidth=1.3, label=label)
         ends = [(one.ours.low, one.ours.high) for one in figures]
         if all(low is not None and high is not None for low, high in ends):
@@ -92,6 +95,8 @@ def _curve(rows: Sequence[PaperRow], drawing: Drawing) -> Any:
     shares = all(figures[0].column.unit == SHARE for figures in lines.values())
     if shares:
         axes.set_ylim(-2, 102)
+    if drawing.mark is not None:
+        axes.axvline(drawing.mark, color="0.6", linewidth=1, linestyle=":")
     _label(axes, drawing, f"{drawing.y}, %" if shares and drawing.y else drawing.y)
     if all(one.column.x == round(one.column.x or 0) for figures in lines.values() for one in figures):
         axes.xaxis.get_major_locator().set_params(integer=True)  # of what is counted there is no half

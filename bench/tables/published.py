@@ -13,8 +13,10 @@ class Published:
         title: What it is about.
         claim: What is said.
         section: Where: "T 2" is chapter or section 2 of T.
+        quick: Whether there is a quick version of its measurement.
     """
 
     title: str
     claim: str
     section: str
+    quick: bool = True

@@ -22,7 +22,7 @@ from plaintext_models.training.loop import Batch, LossHook
 from plaintext_models.zoo.make import Report, make
 from plaintext_models.zoo.recipe import Recipe
 
-EPOCHS = 25  # through which slopes grow, as in the thesis on learnt stochastic masks
+EPOCHS = 25  # through which slopes grow at least, as in the thesis on learnt stochastic masks
 
 #: Of the networks, by the names of data sets; that thesis's own, and of digits smaller ones.
 SIZES: Mapping[str, Mapping[str, Any]] = MappingProxyType(
@@ -68,9 +68,8 @@ class Masked:
 
     def train(self, recipe: Recipe, dataset: Dataset, *, report: Report | None = None) -> nn.Module:
         """The network, trained so."""
-        return make(
-            self.changed(recipe), dataset, report=report, batch=partial(annealed, epochs=EPOCHS), loss=self.loss
-        )
+        slopes = partial(annealed, epochs=max(EPOCHS, recipe.epochs))
+        return make(self.changed(recipe), dataset, report=report, batch=slopes, loss=self.loss)
 
     def loss(self, module: nn.Module) -> LossHook:
         """Cross-entropy, what is told to units without a gradient, and the penalty."""

@@ -54,7 +54,7 @@ class Share:
         return f"{100 * self.value:.1f} % [{100 * low:.1f}, {100 * high:.1f}]"
 
 
-def wilson(count: int, n: int) -> tuple[float, float]:
+def wilson(count: float, n: int) -> tuple[float, float]:
     """The 95 % interval of Wilson (1927) for a share: all p with |p̂ - p| <= Z √(p (1 - p) / n).
 
     It asks which true shares make the observed one likely, with the deviation that *they* have. The usual p̂ ± Z
@@ -63,7 +63,7 @@ def wilson(count: int, n: int) -> tuple[float, float]:
     adversarial examples is another error, which no interval covers.
 
     Args:
-        count: How many, from 0 to `n`.
+        count: How many, from 0 to `n`; of several judgements of the same images, the mean.
         n: Of how many; 0 gives the interval of nothing known, (0, 1).
     """
     if not 0 <= count <= n:

@@ -14,7 +14,7 @@ from plaintext_models.attacks.ball.climb import Step
 from plaintext_models.attacks.core.ball import Ball
 from plaintext_models.attacks.core.entrance import entrance
 from plaintext_models.attacks.core.goal import AttackResult, Goal, conclude, spread, start
-from plaintext_models.attacks.core.losses import logit, others
+from plaintext_models.attacks.core.losses import cross_entropy, logit, margin, others
 from plaintext_models.attacks.core.norms import project, random_point, steepest, within_norm
 from plaintext_models.attacks.core.target import Target
 from plaintext_models.determinism import generator
@@ -41,7 +41,8 @@ def adaptive(
     The first run climbs the margin from the image itself. Every other starts at a random point that a few steps have
     pulled towards one class and turned by random weights of the others' logits; it climbs the margin, or that of the
     class alone. Which class: the one that the image came nearest to, or, as likely as it happened, one that images of
-    the same label have ended as. Steps shrink as half a cosine.
+    the same label have ended as. With a target it is that, and its cross-entropy is descended in place of climbing its
+    logit alone. Steps shrink as half a cosine.
 
     After every run the largest gain of any image, in units of the margin, says what another may still bring: what is
     farther than eight times that from its boundary is hopeless, and dropped. So forwards go to the few images that are
@@ -118,15 +119,17 @@ class _Hunt:
 
     def run(self, rows: Tensor, steps: int, *, first: bool) -> None:
         """Climb once from every image of the rows; those that reach the goal are done."""
-        aims = self._aims(rows) if self.near.numel() else torch.full_like(rows, -1)
+        aims = torch.full_like(rows, -1) if first and self.goal.targets is None else self._aims(rows)
         moved = self.images[rows] if first else self._start(rows, aims)
-        if self.goal.targets is None:
-            aims = torch.where(torch.rand(len(rows), **self._drawn) < 0.5, aims, -1)
+        aims = torch.where(torch.rand(len(rows), **self._drawn) < 0.5, aims, -1)
         rule = Step(self.images[rows], ball=self.ball[rows], limits=self.target.limits(self.images), share=1)
         for step in range(steps + 1):
             goals, wanted = self.goal[rows], aims
 
             def loss(logits: Tensor, goals: Goal = goals, wanted: Tensor = wanted) -> Tensor:
+                if goals.targets is not None:
+                    losses = margin(logits, goals.targets), cross_entropy(logits, goals.targets)
+                    return -torch.where(wanted < 0, *losses)
                 rivals = others(logits, goals.labels)
                 chosen = torch.where(wanted < 0, rivals.argmax(1), wanted)
                 return logit(logits, chosen) - logit(logits, goals.labels)
@@ -150,6 +153,8 @@ class _Hunt:
         """Remember what the logits say of the rows' points; which of them [n] reach the goal."""
         goals = self.goal[rows]
         margins = (others(logits, goals.labels) - logit(logits, goals.labels)[:, None]).double()
+        if goals.targets is not None:  # which must be above every class, and not above the label alone
+            margins.scatter_(1, goals.targets[:, None], -margin(logits, goals.targets)[:, None].double())
         if not self.near.numel():
             classes = logits.shape[1]
             self.near = margins.new_full((len(self.images), classes), -torch.inf)

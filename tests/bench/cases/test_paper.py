@@ -9,6 +9,7 @@ from typer.testing import CliRunner
 from bench.__main__ import app
 from bench.cases import paper
 from bench.cases.options import PaperOptions
+from bench.harness.case import Silent
 from bench.harness.rows import read
 from bench.papers.attacked import CLEAN, COLUMNS, ONE_DRAW, PUBLISHED, Attacked
 from bench.papers.columns import Column
@@ -130,6 +131,15 @@ def test_a_document_is_all_of_it_and_nothing_is_measured_twice():
     assert paper.chosen(("all",)) == tuple(documents.PUBLISHED)
     with pytest.raises(ValueError, match="MNIST"):
         paper.jobs(PaperOptions(("all",), data=Path("/nowhere")))
+
+
+def test_what_has_no_quick_version_says_so(tmp_path, monkeypatch):
+    monkeypatch.setattr(paper, "loaded", None)
+    (job,) = paper.jobs(PaperOptions(("M33",), keep=tmp_path))
+    said = []
+    monkeypatch.setattr(Silent, "say", lambda _, line: said.append(line))
+    assert paper.measure(job, Silent()) == ()
+    assert said == ["M33: has no quick version; python -m bench paper M33 --full"]
 
 
 def test_missing_data_names_the_remedy(tmp_path):

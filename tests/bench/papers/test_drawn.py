@@ -10,7 +10,9 @@ from bench.papers import delta_rule, drawn_subjects
 from bench.papers.drawn_training import DISTURBED, HELD_OUT, VALIDATION, VARIANCE, DrawnWeights
 from bench.papers.experiment import Run
 from bench.papers.store import loaded, making
+from plaintext_models.attacks.core.goal import Goal
 from plaintext_models.attacks.core.target import Target
+from plaintext_models.attacks.nearest.deepfool import deepfool
 from plaintext_models.evaluation.card import Effort
 from plaintext_models.nets.mlp import mlp
 from plaintext_models.zoo.registry import RECIPES
@@ -112,3 +114,12 @@ def test_the_growing_step_takes_the_least_radius_that_fools():
         assert bool(fooled[image]) == any(wrong)
         assert torch.allclose(moved[image], steps[int(np.argmax(wrong)) if any(wrong) else 40][0], atol=1e-6)
     assert bool(fooled[logits.argmax(1) != labels].all())
+
+
+def test_who_stopped_at_one_draw_is_not_judged_by_another(run):
+    target = NORMAL.defended(run.trained(NORMAL).module, torch.Generator().manual_seed(0)).target
+    images, labels = run.attacked()
+    found = deepfool(target, images, Goal(labels), "l2")
+    stopped = drawn_subjects.stopped(found, images)
+    assert stopped.all()  # DeepFool has no limit
+    assert not found.success.all()  # on the boundary of one draw, a fresh one is fooled by chance

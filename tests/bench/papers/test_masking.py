@@ -5,12 +5,13 @@ from functools import partial
 
 import pytest
 import torch
+from torch.nn import functional
 
 from bench.papers import masked_subjects, masked_toy
 from bench.papers.experiment import Run
 from bench.papers.masked import Head, Network
 from bench.papers.masked_attacks import Seen, adaptive, fgsm, right
-from bench.papers.masked_kinds import ADDED, KINDS, VIEWS, chapter_3, seen
+from bench.papers.masked_kinds import ADDED, KINDS, VIEWS, chapter_3, coloured, seen
 from bench.papers.masked_subjects import (
     CONFIDENT,
     GATED,
@@ -29,6 +30,8 @@ from bench.papers.masked_subjects import (
 )
 from bench.papers.store import loaded, making
 from plaintext_models.attacks.core.ball import Ball
+from plaintext_models.attacks.core.target import Target
+from plaintext_models.defences.defence import Defended
 from plaintext_models.evaluation.card import Effort
 from plaintext_models.stochastic.reinforce import units
 from plaintext_models.stochastic.toy import fit
@@ -114,6 +117,20 @@ def test_steps_go_as_far_as_each_reading_lets_them(run):
     assert shares[0] <= shares[2]
 
 
+@pytest.mark.parametrize(("radius", "beyond"), [(None, True), (0.3, False)])
+def test_gradients_are_taken_where_the_steps_have_led(radius, beyond):
+    seen = []
+
+    def model(images):
+        seen.append(images.detach())
+        return images.flatten(1)
+
+    images, labels = torch.full((1, 1, 1, 2), 0.9), torch.tensor([1])
+    moved = masked_subjects._ten_steps(Target(model), images, labels, 0.1, radius)
+    assert bool((seen[-1] > 1).any()) == beyond
+    assert moved.tolist() == [[[[1.0, 0.0]]]] if beyond else moved.amin() > 0.5
+
+
 @pytest.mark.parametrize("quick", [True, False])
 def test_networks_that_share_a_training_have_equal_ones(quick):
     assert seen("SAP", quick).network == seen("CNN-BIN", quick).network
@@ -126,8 +143,57 @@ def test_networks_that_share_a_training_have_equal_ones(quick):
     assert chapter_3(quick, 1) == chapter_3(quick, 1)
 
 
+def test_the_attacker_does_not_know_the_draws_that_he_is_judged_by(run, monkeypatch):
+    logits = {}
+
+    def noted(name, target, images):
+        with torch.no_grad():
+            logits[name] = target.logits(images)
+
+    def attack(module, target, images, labels, radius):
+        noted("attacker", target, images)
+        return images
+
+    def judged(target, images, labels):
+        noted("judge", target, images)
+
+    monkeypatch.setattr(masked_subjects, "fgsm", attack)
+    monkeypatch.setattr(masked_subjects, "right", judged)
+    Transferred(GATES, sources={"itself": Seen(GATES)}).measure(run)
+    assert not torch.equal(logits["attacker"], logits["judge"])
+
+
+def test_one_draw_is_not_the_worst_of_several(run):
+    generator, images = torch.Generator().manual_seed(0), torch.rand(800, 1, 8, 8)
+
+    def coin(images):  # wrong every fourth time, whatever it is asked
+        wrong = (torch.rand(len(images), generator=generator) < 0.25).long()
+        return functional.one_hot(wrong, 2).float() + 0 * images.sum((1, 2, 3))[:, None]
+
+    defended = Defended(Target(coin, stochastic=True))
+    once, _ = adaptive(defended, images, torch.zeros(len(images), dtype=torch.long), Ball("linf", 0.1), run)
+    assert 0.7 < once.value < 0.8  # 0.75, with a deviation of 0.015
+
+
+def test_attacks_in_training_are_the_documents():
+    for found, epochs, steps in ((seen("BNN with PGD", False), 25, 40), (coloured("BNN with PGD"), 40, 20)):
+        recipe = found.network.recipe(0)
+        assert (recipe.epochs, recipe.hardening.steps) == (epochs, steps)
+        assert epochs * (1 - recipe.hardening.begin) == pytest.approx(5)
+
+
 def test_a_training_is_the_same_again_and_in_the_masks_of_the_run(run):
     one, two = (Seen(GATES).defended(run)[1].target for _ in range(2))
     images, _ = run.attacked()
     with torch.no_grad():
         assert torch.equal(one.logits(images), two.logits(images))
+
+
+def test_the_best_run_is_that_of_the_training_points(run, monkeypatch):
+    def two_runs(masks, **rest):
+        found = fit(masks, **rest | {"iterations": 20})
+        return replace(found, losses=found.losses * 0 + torch.tensor([2.0, 1.0]), test_losses=torch.tensor([0.1, 0.2]))
+
+    monkeypatch.setattr(masked_toy, "WATCHED", (0, 19))
+    monkeypatch.setattr(masked_toy, "fit", two_runs)
+    assert masked_toy.Toy("none", runs=2).measure(run).figures["test error, best run"] == pytest.approx(0.2)

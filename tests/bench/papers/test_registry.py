@@ -2,7 +2,7 @@
 
 import pytest
 
-from bench.papers.columns import Drawing, curve, histogram, matrix
+from bench.papers.columns import SHARE, Drawing, curve, histogram, matrix
 from bench.papers.registry import EXPERIMENTS
 from bench.papers.store import code
 from bench.tables.documents import DOCUMENTS, PUBLISHED
@@ -25,6 +25,7 @@ def test_experiments_are_whole(identifier, quick):
     assert len(set(columns)) == len(columns)
     for column in experiment.columns:
         assert column.drawing is None or column.drawing.form == "matrix" or column.x is not None
+        assert column.drawing is None or column.unit != SHARE or "%" not in column.drawing.y  # which is added
     for order in experiment.orders:
         assert {order.higher, order.lower} <= set(names)
         assert {order.column, order.lower_column or order.column} <= set(columns)
@@ -32,6 +33,18 @@ def test_experiments_are_whole(identifier, quick):
         assert set(setting.published) <= set(columns)
         assert setting.subject.dataset in datasets.names()
         assert code(type(setting.subject))
+    assert bool(settings) == (PUBLISHED[identifier].quick or not quick)
+
+
+@pytest.mark.parametrize("quick", [True, False])
+@pytest.mark.parametrize("identifier", EXPERIMENTS)
+def test_orders_agree_with_what_is_printed(identifier, quick):
+    experiment = EXPERIMENTS[identifier]
+    published = {setting.name: setting.published for setting in experiment.settings(quick)}
+    for order in experiment.orders:
+        higher = published[order.higher].get(order.column)
+        lower = published[order.lower].get(order.lower_column or order.column)
+        assert higher is None or lower is None or higher.value > lower.value
 
 
 def test_columns_of_pictures_have_names_of_their_own():

@@ -87,7 +87,7 @@ def test_a_report_is_whole(rows):
     assert "FGSM 0.3" in text
     assert "T23: one <b> higher than two, clean: is open" in text
     for identifier in set(PUBLISHED) - {"T23"}:
-        assert f"python -m bench paper {identifier}\n" in text
+        assert f"python -m bench paper {identifier}{'' if PUBLISHED[identifier].quick else ' --full'}\n" in text
     assert "T23 in full, about 2.5 h of one core: python -m bench paper T23 --full" in text
     assert report(rows) == files
 
@@ -119,3 +119,13 @@ def test_a_setting_has_its_colour_in_every_picture_and_counts_are_whole(rows):
     few = [figure(column, 0.5) for column in curve(LONG, "epoch", range(1, 4))]
     (axes,) = _curve([replace(rows[0], figures=tuple(few))], LONG).axes
     assert all(tick == round(tick) for tick in axes.get_xticks())
+
+
+def test_no_two_lines_look_alike_and_what_begins_is_marked(rows):
+    several = Drawing("several", "curve", mark=1.5)
+    columns = [column for name in "abcdef" for column in curve(several, name, (1, 2))]
+    one = replace(rows[0], figures=tuple(figure(column, 0.5) for column in columns))
+    for drawn in ([one], [replace(one, setting=str(number), figures=one.figures[:8]) for number in range(2)]):
+        *lines, mark = [line for line in _curve(drawn, several).axes[0].lines if line.get_marker() != "x"]
+        assert len({(line.get_color(), line.get_linestyle()) for line in lines}) == len(lines)
+        assert set(mark.get_xdata()) == {1.5}

@@ -7,6 +7,7 @@ import torch
 from torch.nn import functional
 
 from plaintext_models.attacks.core.losses import cross_entropy
+from plaintext_models.defences import masked
 from plaintext_models.defences.masked import Masked, defended
 from plaintext_models.defences.registry import DEFENCES
 from plaintext_models.stochastic.gates import MaskedConv2d
@@ -40,6 +41,12 @@ def test_penalties_are_of_all_weights_and_no_biases(norm, power, digits):
 def test_a_negative_penalty_is_refused():
     with pytest.raises(ValueError, match="`penalty`"):
         Masked({}, 1, -0.1)
+
+
+@pytest.mark.parametrize(("epochs", "slopes"), [(20, 25), (40, 40)])
+def test_slopes_grow_with_every_epoch_and_through_25_at_least(epochs, slopes, digits, monkeypatch):
+    monkeypatch.setattr(masked, "make", lambda *_, batch, **__: batch.keywords["epochs"])
+    assert Masked().train(replace(RECIPE, epochs=epochs), digits) == slopes
 
 
 def test_options_go_before_sizes(digits):

@@ -5,6 +5,7 @@ import torch
 
 from plaintext_models.attacks.ball.adaptive import LEAD, SURE, adaptive
 from plaintext_models.attacks.ball.auto import apgd_targeted
+from plaintext_models.attacks.ball.pgd import pgd
 from plaintext_models.attacks.core.ball import Ball
 from plaintext_models.attacks.core.goal import Goal
 from plaintext_models.attacks.core.target import Target
@@ -49,3 +50,20 @@ def test_numbers_are_checked(net, held_out):
     for wrong in ({"steps": 0}, {"forwards": 0}):
         with pytest.raises(ValueError, match=next(iter(wrong))):
             adaptive(Target(net), held_out[0], Goal(held_out[1]), Ball("linf", 0.1), **wrong)
+
+
+def test_targets_are_reached_as_often_as_by_many_restarts(net, held_out):
+    images, labels = held_out
+    target, ball = Target(net), Ball("linf", 0.2)
+    goal = Goal(labels, (labels + 3) % 10)
+    many = pgd(target, images, goal, ball, steps=50, restarts=3)
+    few = adaptive(target, images, goal, ball)
+    assert 0 < many.success.sum() < len(images)
+    assert few.success.sum() >= many.success.sum()
+
+
+def test_the_first_run_goes_towards_the_target(net, held_out):
+    images, labels = held_out
+    goal = Goal(labels, (labels + 3) % 10)
+    found = adaptive(Target(net), images, goal, Ball("linf", 0.3), forwards=11, steps=10)
+    assert found.success.sum() > 0.5 * len(images)
