@@ -29,7 +29,7 @@ from he.kernels.cuda import matrices
 from he.kernels.cuda.columns import MAX_TERMS
 from he.kernels.cuda.words import address_of
 from he.ring.gadget import Gadget, Gadgets
-from intnn.machine.cuda.device import device, gpu_in_use, reported
+from intnn.machine.cuda.device import device, free_bytes, gpu_in_use, reported
 from intnn.values.value_object import Unstorable
 
 _MOST_ROWS_BYTES = 1 << 30  # of the rows of results that are not relinearised yet, with the digits of their products
@@ -116,7 +116,9 @@ class CudaProducts(Products):
         extended = [[self._extended(ciphertext) for ciphertext in row] for row in right]
         results, primes = len(left) * len(right[0]), self._primes(level)
         rows = 3 * len(primes) + (level + 1) * (level + 3)
-        together = max(1, _MOST_ROWS_BYTES // (8 * self._N * rows))
+        with reported("asking for the GPU's free memory"), self._gpu:
+            room = min(_MOST_ROWS_BYTES, free_bytes() // 2)  # the other side's rows need some too
+        together = max(1, room // (8 * self._N * rows))
         left = np.ascontiguousarray(left[..., : len(primes)])
         for first in range(0, results, together):
             with self._lock, reported("multiplying matrices of ciphertexts"), self._gpu:

@@ -22,6 +22,7 @@ from he.engines.cuda import products
 from he.engines.cuda.device import Board, Resident
 from he.engines.cuda.engine import CudaEngine, planned
 from he.engines.cuda.places import places, stacked
+from he.engines.cuda.products import CudaProducts
 from he.engines.cuda.traces import CudaTraces
 from he.engines.rns.algebra import Residues
 from he.engines.rns.buffers import Buffers
@@ -31,6 +32,7 @@ from he.engines.rns.switching_keys import SwitchingKeys
 from he.engines.rns.threads import Workers, run_on
 from he.engines.rns.traces import Traces
 from he.engines.rns.weights import Weights
+from he.formats.switching import RELINEARISATION
 from he.kernels.cuda import launches
 from he.kernels.cuda.columns import root_bytes
 from he.kernels.cuda.transform import forget_tables
@@ -224,12 +226,30 @@ def traces(scheme):
 
 
 def matrix_products(scheme):
-    """Matrices of ciphertexts, also with a last part of fewer results than are made at once."""
+    """Matrices of ciphertexts, where less memory is free than all results take at once."""
     chosen = {"plain_modulus": 257} if scheme == "bfv" else {"scale_bits": 30}
     parameters = Parameters(scheme, N, (40, 40, 44), security="insecure", **chosen)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(products, "_MOST_ROWS_BYTES", 8 * N * 7 * 30)
+        patch.setattr(products, "free_bytes", lambda: 2 * 8 * N * 7 * 30)
         return products_agree(parameters)
+
+
+def what_training_refuses():
+    """Keys of several special primes, and sums of more products than fit the words in which they are made."""
+    parameters = Parameters("ckks", N, (40, 40, 44), security="insecure", scale_bits=30)
+    top, other = Gadget.of(parameters, 2), Encoder.of(parameters, Gadgets.of(parameters, [2, 1]))
+    zeros = np.zeros((len(top.groups), 2, len(top.primes), N), np.uint64)
+    keys = SwitchingKeys.of(
+        Encoder.of(parameters), [(e, top, zeros) for e in (RELINEARISATION, *trace_elements(N, True))]
+    )
+    with Workers(1) as workers, pytest.MonkeyPatch.context() as patch:
+        for made in (lambda: CudaTraces(other, keys), lambda: CudaProducts.of(other, keys, workers, Buffers())):
+            with pytest.raises(ValueError, match="`encoder` must have one special prime at every level"):
+                made()
+        patch.setattr(products, "MAX_TERMS", 3)
+        with pytest.raises(ValueError, match="`left` must have at most 3 terms, got 4; add up parts of them"):
+            CudaProducts.of(Encoder.of(parameters), keys, workers, Buffers()).sums(np.zeros((1, 4, 2, 2), np.int64), [])
+    return True
 
 
 def a_head():
@@ -329,6 +349,7 @@ CHECKS = {
     "ckks, matrix products": lambda: matrix_products("ckks"),
     "bfv, matrix products": lambda: matrix_products("bfv"),
     "a head": a_head,
+    "what training refuses": what_training_refuses,
     "a lost device": lost_device,
     "several devices": several_devices,
     "keys of a session on another device": keys_elsewhere,

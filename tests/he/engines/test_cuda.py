@@ -42,6 +42,7 @@ CHECKS = [
     "ckks, matrix products",
     "bfv, matrix products",
     "a head",
+    "what training refuses",
     "a lost device",
     "several devices",
     "keys of a session on another device",
