@@ -77,8 +77,6 @@ def answers_in_range(batches: Iterable[np.ndarray], answer: Callable[[np.ndarray
                 break
             except RangeError as refusal:
                 outside = np.isin(np.arange(len(numbers)), refusal.images)
-                if not outside.any():  # it is the lanes without an image that exceed a guard, whatever is asked
-                    outside[:] = True
                 refused += (begin + numbers[outside]).tolist()
                 numbers = numbers[~outside]
                 if not len(numbers):
@@ -89,17 +87,20 @@ def answers_in_range(batches: Iterable[np.ndarray], answer: Callable[[np.ndarray
     return np.concatenate(answers)
 
 
-def images_outside(guards: Sequence[RangeGuard], packing: Packing, slots: np.ndarray, scale: float) -> list[int]:
+def images_outside(
+    guards: Sequence[RangeGuard], packing: Packing, slots: np.ndarray, scale: float, images: int
+) -> list[int]:
     """Return the numbers of the images that exceed the first guard that any image exceeds; none if all are within.
 
-    Guards after that one may hold anything, for what they are computed from has left its range already. Lanes without
-    an image are looked at as well, for the coefficients of a polynomial are shared by all lanes.
+    Guards after that one may hold anything, for what they are computed from has left its range already. All lanes are
+    looked at, for the coefficients of a polynomial are shared by them; those without an image of their own repeat one.
 
     Args:
         guards: the guards, in the order of the layers.
         packing: the division of the slots.
         slots: [guards, slots], what their ciphertexts decrypt to.
         scale: the scale at which the ciphertexts were decoded.
+        images: how many images the batch has.
 
     Raises:
         PackingError: if the copies of a guard disagree, and neither it nor one before it is exceeded.
@@ -110,6 +111,6 @@ def images_outside(guards: Sequence[RangeGuard], packing: Packing, slots: np.nda
         shown = layout.unpack(found, packing.images, math.inf)[:, 0]
         outside = ~(np.abs(shown) <= guard.limit)  # a comparison with NaN is false
         if outside.any():  # copies of what is far outside may differ by more than its limit
-            return np.flatnonzero(outside).tolist()
+            return np.unique(np.flatnonzero(outside) % images).tolist()
         layout.unpack(found, packing.images, guard.limit * DISAGREEMENT)
     return []

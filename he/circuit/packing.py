@@ -223,12 +223,12 @@ class InputLayout(ValueObject):
         """Return the slot vectors of images [batch, features], where batch is 1 to `packing.images`.
 
         Returns:
-            [ciphertexts, slots] in the images' dtype; lanes without an image hold zeros.
+            [ciphertexts, slots] in the images' dtype; lanes without an image hold one again, in turn, for guards of
+            ranges look at every lane.
         """
-        padded = np.zeros((len(images) + 1, self.features + 1), images.dtype)  # the last row and column: what is absent
-        padded[:-1, :-1] = images
-        lanes = np.full(self.packing.images, len(images))
-        lanes[: len(images)] = np.arange(len(images))
+        padded = np.zeros((len(images), self.features + 1), images.dtype)  # the last column: what is absent
+        padded[:, :-1] = images
+        lanes = np.arange(self.packing.images) % len(images)
         per_row = lanes.reshape(-1, self.packing.lanes - self.packing.guards)
         per_row = np.concatenate([per_row, per_row[:, : self.packing.guards]], axis=1)  # [1 or rows, lane]
         taps = self.by_tap(self.gather, -1)  # [ciphertext, row, copy, unit]

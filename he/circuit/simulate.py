@@ -77,7 +77,7 @@ def _answered(circuit: Circuit, batch: np.ndarray) -> np.ndarray:
     logits, guards = slots[: interface.output.ciphertexts], slots[interface.output.ciphertexts :]
     # In the clear a guard has no scale; its limit is of its number as it is.
     shown = [RangeGuard(guard.limit, 1.0) for guard in interface.guards]
-    if outside := images_outside(shown, interface.packing, guards, 1.0):
+    if outside := images_outside(shown, interface.packing, guards, 1.0, len(batch)):
         raise RangeError(outside)
     return interface.output.unpack(logits, len(batch), tolerance)
 

@@ -20,7 +20,7 @@ from he.compiler.evaluate import POLYNOMIALS, activate_polynomial
 from he.compiler.fit import Fit
 from he.compiler.fit_ckks import fit_ckks
 from he.compiler.norms import MOST_AMPLIFIED, normalised, polynomials_of, reach
-from he.compiler.ranges import LEAST_MARGIN, Guard, Ranges
+from he.compiler.ranges import MARGIN, Guard, Ranges
 from he.compiler.repeat import repeated, repeats, told_of
 from he.compiler.samples import Calibration
 from he.compiler.search import Lowering, PackingName
@@ -250,8 +250,8 @@ def calibration_of(
     """
     if not (isinstance(ranges, str) and ranges in get_args(Ranges)):
         raise ValueError(f'`ranges` must be "proved" or "calibrated", got {ranges!r}')
-    if not LEAST_MARGIN <= real(margin, "margin") < math.inf:
-        raise ValueError(f"`margin` must be finite and at least {LEAST_MARGIN}, got {margin}")
+    if not MARGIN <= real(margin, "margin") < math.inf:
+        raise ValueError(f"`margin` must be finite and at least {MARGIN}, got {margin}")
     if (samples is None) != (ranges == "proved"):
         raise ValueError('`samples` must be given where `ranges` are "calibrated", and only there')
     if samples is None:

@@ -117,10 +117,10 @@ def compile_approximate(
             networks fit, and makes others cheaper. *Guards* show which inputs those are: sums of an even power
             of a layer's units, which are returned beside the logits, and told to the client. The client refuses an
             answer that does not keep its range (`RangeError`), and no such answer is ever returned: see
-            `he.compiler.ranges`. Ranges of layers that gain nothing by it are proved all the same.
-        margin: its square is how many times as large as on samples a guard's sum may be; at least 1.25. Where that
-            takes units less than 1.25 times as far, as it does behind polynomials of a high degree, a sum may be larger
-            by as much as that takes. The larger the margin, the fewer images are refused.
+            `he.compiler.ranges`. Layers that no input takes so far have none.
+        margin: how many times as far as on the samples a single unit may reach, and all units of a square together; at
+            least 1.25. The larger the margin, the fewer images are refused, and the further from the samples are those
+            that are not.
         images: the least number of images that one evaluation serves; see `compile_exact`.
         input_range: the least and the greatest value that an input may have; the client refuses others.
         max_error: the largest error of a logit, bounded for the worst input, that the parameters may cause. By default

@@ -26,10 +26,14 @@ range is too large, is not wrapped around, and is looked at before those of late
 looked at, for the coefficients of a polynomial, which may wrap around, are shared by them.
 
 *Why samples are accepted*: their sums are at most 3 P / (4 margin^2), and errors add at most P / 8. Where p is large, a
-sum so much larger takes units hardly any further, and P is at least such that they may go `LEAST_MARGIN` times as far.
+sum so much larger takes units hardly any further, and P is at least such that one of them may go `margin` times as far
+as any did.
 
-A layer gets a guard only where that proves at least a bit more than intervals do, so a layer of many units mostly has
-none.
+*How far a polynomial is from what it stands for*: it means nothing where it was not fitted, and grows with the power
+that is summed. So P is no larger than that takes, and every layer has a guard that some input in its range takes
+further than it would accept, whatever errors would be without. Only layers that stay within have none, and those of two
+polynomials in a row. For a square, p is 2, and what many units may do together a single one may: few
+inputs are refused, and it is a square's own growth that bounds what they are told.
 
 *What guards tell.* A client learns how many there are, of which layers they may guess; their limits, which are three
 quarters of powers of two; and for every image the sums, which are functions of its own, like logits, and tell of
@@ -53,11 +57,9 @@ from intnn import Activation
 
 Ranges = Literal["proved", "calibrated"]
 
-MARGIN = 2.0  # by default; its square is how many times as large as on samples a guard's sum may be
-LEAST_MARGIN = 1.25  # also how many times as far as on samples all units of a layer may reach at least
+MARGIN = 1.25  # by default, and at least: how many times as far as on samples a layer may reach
 ACCEPTED = 3 / 4  # of the sum that proves a layer to be in its range: the client accepts no more
 ERROR = 1 / 8  # of it that a guard may be off by
-WORTH = 2.0  # times as far as with a guard a layer must reach without one
 _LEAST_REACH = 1 / 16  # of what the unit with the largest values reaches on samples every unit is taken to reach
 _LARGEST_COEFFICIENT = 2.0**12  # of a monic polynomial; beyond, the leading coefficient is next to nothing
 
@@ -204,8 +206,10 @@ def form_of(
     ends = np.stack([-_alike(-ends[0], period), _alike(ends[1], period)])
     ones, degrees = np.ones(units), [polynomials.degree(activation) for activation in activations]
     as_it_is = Form(tuple(activations), ends, 0.0, ones, ones)
-    if not hidden or min(degrees, default=1) < 1:
+    if min(degrees, default=1) < 1:
         return as_it_is
+    if not hidden:
+        return _unscaled(as_it_is, seen, period)
     if len(activations) != 1:
         if any(activation.name != "square" for activation in activations):
             return as_it_is
@@ -217,21 +221,37 @@ def form_of(
     factors = _inverse(far if activation.name == "square" else np.full(units, _rounded_up(far.max())))
     guard = None
     if seen is not None and degrees[0] > 1:
-        found = _guarded(activation, far, Seen(seen.units + shift, seen.margin), period)
-        if found is not None and (far * found[0]).max() >= WORTH:
+        alike = activation.name != "square"
+        if found := _guarded(degrees[0], far, Seen(seen.units + shift, seen.margin), period, alike=alike):
             factors, guard = found
     if activation.name != "square":
         activation = polynomials.amplified(activation, float(factors[0]))
         if np.abs(polynomials.coefficients(activation)).max() > _LARGEST_COEFFICIENT:
-            return as_it_is
+            return _unscaled(as_it_is, seen, period)
     form = _scaled((activation,), ends, shift, factors, gain, gain * loss)
-    if guard is None:
+    return (_with_guard(form, guard) or as_it_is) if guard else form
+
+
+def _unscaled(form: Form, seen: Seen | None, period: int) -> Form:
+    """Return the form of units that stay as they are, with a guard if one activation follows."""
+    if seen is None or [polynomials.degree(activation) > 1 for activation in form.activations] != [True]:
         return form
+    (activation,), far = form.activations, np.abs(form.ends).max(axis=0)
+    found = _guarded(polynomials.degree(activation), far, seen, period, alike=True)
+    if found is None:
+        return form
+    factors, guard = found
+    limit = 2.0 ** round(math.log2(guard.limit) - guard.power * math.log2(factors[0]))
+    return _with_guard(form, replace(guard, limit=limit)) or form
+
+
+def _with_guard(form: Form, guard: Guard) -> Form | None:
+    """Return the form of units that a guard holds in their range; None if no modulus has room for what it may be."""
     worst = float((np.abs(form.ends).max(axis=0) ** guard.power).sum())
-    if not worst < 2.0**1000:  # no modulus has room for it
-        return as_it_is
+    if not worst < 2.0**1000:
+        return None
     largest = 2.0 ** math.ceil(math.log2(2 * worst))  # twice: intervals are those of true values
-    return replace(form, ends=_clipped(form.ends, -1.0, 1.0), guard=replace(guard, largest=largest))
+    return replace(form, ends=_clipped(form.ends, -guard.norm, guard.norm), guard=replace(guard, largest=largest))
 
 
 def _scaled(
@@ -242,31 +262,37 @@ def _scaled(
     return Form(activations, ends * factors, shift, factors, gains, loss, float(power), True)
 
 
-def _guarded(activation: Activation, far: np.ndarray, seen: Seen, period: int) -> tuple[np.ndarray, Guard] | None:
+def _guarded(degree: int, far: np.ndarray, seen: Seen, period: int, *, alike: bool) -> tuple[np.ndarray, Guard] | None:
     """Return the factors by which units reach no further than 1 if their guard accepts them, and the guard.
 
     Args:
-        activation: the monic polynomial.
+        degree: that of the polynomial.
         far: [units], how far the units reach at most.
         seen: what they are on samples.
         period: see `form_of`.
+        alike: whether all units have the same factor.
+
+    Returns:
+        None if no input takes units further than their guard would accept.
     """
     reach = _alike(np.abs(seen.units).max(axis=0), period)
     reach = np.minimum(far, np.maximum(reach, _LEAST_REACH * reach.max()))
-    if activation.name != "square":
+    if alike:
         reach = np.full_like(reach, _rounded_up(reach.max()))
     if not reach.max() > 0:
         return None
     factors = _inverse(reach)
-    power = 2 * math.ceil(polynomials.degree(activation) / 2)
+    power = 2 * math.ceil(degree / 2)
     squares = np.square(seen.units * factors)
     sums = reduce(np.multiply, [squares] * (power // 2)).sum(axis=1)  # many times as fast as a power of floats
-    allowed = max(seen.margin**2, LEAST_MARGIN**power) * float(sums.max())
+    further_together = seen.margin**2 * float(sums.max())
+    allowed = max(further_together, (seen.margin * math.sqrt(squares.max())) ** power)
     limit = 2.0 ** math.ceil(math.log2(max(allowed / ACCEPTED, 2.0**-20)))
     # Half a bit of how far says little of weights, and makes the limit a power of two, for powers are even.
     further = _rounded_up(limit ** (1 / power))
     limit = 2.0 ** round(math.log2(limit) - power * math.log2(further))
-    return factors / further, Guard(0, power, limit, 0.0, len(far))
+    factors = factors / further
+    return (factors, Guard(0, power, limit, 0.0, len(far))) if (far * factors).max() > 1 else None
 
 
 def image(linear: LinearMap, ends: np.ndarray) -> np.ndarray:

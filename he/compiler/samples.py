@@ -43,9 +43,9 @@ class Seen(NamedTuple):
 
     Attributes:
         units: the layer's units before the first activation, [samples, units].
-        margin: its square is how many times as large as there a guard's sum may be, at least. So the units of a square,
-            all together, may reach so many times as far; those of higher degrees less far, but `ranges.LEAST_MARGIN`
-            times.
+        margin: how many times as far as there a single unit may reach; and its square is how many times as large as
+            there a guard's sum may be at least, so that the units of a square, all together, may reach as many times
+            as far.
     """
 
     units: np.ndarray
@@ -72,7 +72,7 @@ class Samples:
         stages: Sequence[Stage],
         origins: Sequence[Origin] | None = None,
     ) -> Samples:
-        """Return what samples show, and what an image of zeros does, which unused lanes hold.
+        """Return what samples show.
 
         Args:
             graph: the network.
@@ -81,7 +81,6 @@ class Samples:
             stages: the network's stages, as `he.compiler.stages.to_stages` returns them.
             origins: where the units of other stages come from that compute the same; by default, these are the stages.
         """
-        inputs = np.concatenate([inputs, np.zeros((1, *graph.input_shape))])
         values = [*graph.values(inputs), inputs]
         before = [values[source].reshape(len(inputs), -1) for source in _first_activations(graph)]
         layers = [number for number, (_, functions) in enumerate(layered(stages)) if functions]

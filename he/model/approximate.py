@@ -11,7 +11,7 @@ import numpy as np
 from he.circuit.circuit import Circuit
 from he.compiler.approximate import DEFAULT_ERROR, LEAST_STEPS
 from he.compiler.compile import compile_approximate
-from he.compiler.ranges import MARGIN, Ranges
+from he.compiler.ranges import Ranges
 from he.model.candidate import AFFORDABLE, Candidate, Progress, require_units
 from he.model.inputs import Inputs
 from he.ring.params import ParameterError
@@ -67,7 +67,7 @@ def polynomial_network(
             continue
         tried.add(name)
         try:
-            circuit = _circuit_in_range(approximation, fits.margin, x, inputs, max_units, options)
+            circuit = _circuit_in_range(approximation, fits, x, inputs, max_units, options)
         except ParameterError as refusal:
             refusals.append(f"{name}: {refusal}")
             say(refusals[-1])
@@ -89,31 +89,28 @@ def polynomial_network(
 
 def _circuit_in_range(
     approximation: Approximation,
-    margin: float,
+    fits: Fits,
     x: FloatArray,
     inputs: Inputs,
     max_units: float | None,
     options: dict[str, Any],
 ) -> Circuit:
-    """Compile for calibrated ranges; with one activation, for proved ones, unless the others save a good part.
+    """Compile for calibrated ranges; where the network's polynomials are its own, for proved ones if that costs little.
 
-    Guards accept what polynomials were fitted for, whose ranges are wider than what was seen by a margin; or, where no
-    ring has room for that, what they accept by default.
+    A polynomial that stands for an activation means nothing beyond what it was fitted for, which inputs in their range
+    may leave. So its guard accepts what lies within the margin of the fit, whatever could be proved without.
     """
-    errors = _error_allowed(approximation.graph, x)
-    wide = max(MARGIN, margin ** (min((layer.degree for layer in approximation.layers), default=2) / 2))
-    ways: list[tuple[Ranges, float]] = [("proved", MARGIN)] if len(approximation.layers) < 2 else []
-    ways += [("calibrated", wide), ("calibrated", MARGIN)] if wide > MARGIN else [("calibrated", MARGIN)]
+    errors, points = _error_allowed(approximation.graph, x), np.clip(fits.points, *inputs.range)
+    ways: list[Ranges] = ["calibrated"] if approximation.layers else ["proved", "calibrated"]
     found: list[Circuit] = []
     refusals: list[ParameterError] = []
-    for kind, allowed in ways:
+    for kind in ways:
         try:
-            samples = x if kind == "calibrated" else None
             circuit = compile_approximate(
                 approximation.graph,
-                samples,
+                points if kind == "calibrated" else None,
                 ranges=kind,
-                margin=allowed,
+                margin=fits.margin,
                 input_range=inputs.range,
                 max_error=errors,
                 **options,
@@ -123,7 +120,7 @@ def _circuit_in_range(
             refusals.append(refusal)
             continue
         found.append(circuit)
-        if kind == "calibrated" or circuit.cost().total <= CHEAP:
+        if circuit.cost().total <= CHEAP:
             break
     if not found:
         raise refusals[-1]

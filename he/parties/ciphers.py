@@ -90,7 +90,7 @@ class Ciphers(Unstorable, instead="they hold a secret key: store that with `Secr
             slots, sound = zip(*map(cipher.decrypt, ciphertexts), strict=True)
             restored = packing.permuted(np.stack(slots), question.order.argsort(axis=1))
             found, shown = restored[: output.ciphertexts], restored[output.ciphertexts :]
-            if outside := images_outside(interface.guards, packing, shown, interface.output_scale):
+            if outside := images_outside(interface.guards, packing, shown, interface.output_scale, question.images):
                 return None, outside if all(sound) else []
             logits = output.unpack(found, question.images, interface.tolerance)
         except ValueError:  # copies that disagree, or what SEAL's decoder refuses

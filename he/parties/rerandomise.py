@@ -26,8 +26,8 @@ class Rerandomiser(Unstorable, instead="bind the keys again with `PreparedCircui
     same distribution for all networks, up to the statistical distance that the circuit was compiled for
     (`he.readers.flooding`), and as far as ring learning with errors is hard: the second polynomial gets a u + e, which
     hides it from whoever does not know u, and the noise that u and e cause is flooded with that of the evaluation.
-    What a lane without an image holds are the logits of zeros; units past the logits hold 0, or what the last
-    activation makes of it.
+    A lane without an image holds the logits of one; units past the logits hold 0, or what the last activation makes of
+    it.
 
     *Against a client that made up its encryption of zero*: nothing; such a client may undo what is added but the flood.
 

@@ -194,6 +194,11 @@ class Fits:
         return self._final[key]
 
     @cached_property
+    def points(self) -> FloatArray:
+        """What ranges were seen on in the end: samples, joined by others like them where they are few."""
+        return self._points(self._all, LARGEST_VALUES)
+
+    @cached_property
     def _measure(self) -> Measure:
         return Measure.of(self._graph, self._held)
 
@@ -207,10 +212,12 @@ class Fits:
         return self._searched[key]
 
     def _made(self, samples: FloatArray, degrees: Sequence[int], values: int) -> tuple[Graph, tuple[Layer, ...]]:
-        points = joined(samples, min(ENOUGH, _most(self._graph, values)))
-        graph, fits = replace_activations(self._graph, points, degrees, self.margin)
+        graph, fits = replace_activations(self._graph, self._points(samples, values), degrees, self.margin)
         graph = fold_scales(graph)
         return graph, _layers(graph, fits)
+
+    def _points(self, samples: FloatArray, values: int) -> FloatArray:
+        return joined(samples, min(ENOUGH, _most(self._graph, values)))
 
 
 def _most(graph: Graph, values: int) -> int:

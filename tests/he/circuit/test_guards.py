@@ -8,10 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from he import Interface, RangeError, compile_approximate, compile_exact
+from he import Interface, RangeError, compile_approximate, compile_exact, run_encrypted, simulate
 from he.circuit.guards import RangeGuard, answers_in_range, images_outside
 from he.circuit.packing import Packing, PackingError
 from he.testing import square_graph, table_network
+from intnn import Activation, Dense, Graph
 from tests.he.parties.test_ranges import WIDE, deep
 
 PACKING = Packing(1, 32, 4)
@@ -31,7 +32,7 @@ def guarded():
 @given(st.lists(st.floats(-2, 2), min_size=4, max_size=4), st.floats(0.25, 4))
 def test_images_beyond_the_limit_are_named(values, scale):
     guard = RangeGuard(1.0, scale * 8)
-    found = images_outside([guard], PACKING, slots(values) * scale, 8.0)
+    found = images_outside([guard], PACKING, slots(values) * scale, 8.0, 4)
     assert found == [lane for lane, value in enumerate(values) if not abs(value * scale / scale) <= 1 + 1e-12]
 
 
@@ -39,10 +40,10 @@ def test_the_first_guard_that_is_exceeded_counts_and_what_follows_is_not_looked_
     guards = [RangeGuard(1.0, 1.0)] * 2
     noise = np.random.default_rng(0).normal(size=(1, 32)) * 100  # copies that disagree
     noise[0, :4] = 0  # the first ones, which alone are shown
-    assert images_outside(guards, PACKING, np.concatenate([slots([0, 3, 0, 0]), noise]), 1.0) == [1]
+    assert images_outside(guards, PACKING, np.concatenate([slots([0, 3, 0, 0]), noise]), 1.0, 4) == [1]
     with pytest.raises(PackingError):
-        images_outside(guards, PACKING, np.concatenate([slots([0, 0, 0, 0]), noise]), 1.0)
-    assert images_outside(guards, PACKING, slots([0, 0.9, 0, 0], [0, 0, 1.1, 1.2]), 1.0) == [2, 3]
+        images_outside(guards, PACKING, np.concatenate([slots([0, 0, 0, 0]), noise]), 1.0, 4)
+    assert images_outside(guards, PACKING, slots([0, 0.9, 0, 0], [0, 0, 1.1, 1.2]), 1.0, 4) == [2, 3]
 
 
 def test_copies_of_what_is_far_outside_may_disagree_and_others_may_not():
@@ -50,16 +51,16 @@ def test_copies_of_what_is_far_outside_may_disagree_and_others_may_not():
     guards, disagreeing = [RangeGuard(1.0, 1.0)], slots([0, 1e6, 0, 0])
     disagreeing[0, ::3] += 7
     disagreeing[0, :4] = 0, 1e6, 0, 0
-    assert images_outside(guards, PACKING, disagreeing, 1.0) == [1]
+    assert images_outside(guards, PACKING, disagreeing, 1.0, 4) == [1]
     disagreeing[0, 1] = 0.5
     with pytest.raises(PackingError):
-        images_outside(guards, PACKING, disagreeing, 1.0)
+        images_outside(guards, PACKING, disagreeing, 1.0, 4)
 
 
 def test_what_is_no_number_is_outside():
-    assert images_outside([RangeGuard(1.0, 1.0)], PACKING, slots([0, 1e300, 0, 0]), 1.0) == [1]
+    assert images_outside([RangeGuard(1.0, 1.0)], PACKING, slots([0, 1e300, 0, 0]), 1.0, 4) == [1]
     with pytest.raises(PackingError):
-        images_outside([RangeGuard(1.0, 1.0)], PACKING, slots([0, np.nan, 0, 0]), 1.0)
+        images_outside([RangeGuard(1.0, 1.0)], PACKING, slots([0, np.nan, 0, 0]), 1.0, 4)
 
 
 @pytest.mark.parametrize("numbers", [(0.0, 1.0), (-1.0, 1.0), (1.0, 0.0), (np.inf, 1.0), (1.0, np.nan), ("1", 1.0)])
@@ -137,10 +138,22 @@ def test_images_in_range_are_answered_by_whatever_takes_them(batches):
     assert len(asked) <= 3 * len(batches)
 
 
-def test_lanes_without_an_image_that_exceed_a_guard_refuse_all():
-    def answer(batch):
-        raise RangeError([len(batch), 7])
+def test_a_lane_without_an_image_names_the_one_that_it_repeats():
+    assert images_outside([RangeGuard(1.0, 1.0)], PACKING, slots([0, 0, 0, 3]), 1.0, 3) == [0]
+    assert images_outside([RangeGuard(1.0, 1.0)], PACKING, slots([0, 3, 0, 3]), 1.0, 2) == [1]
 
-    with pytest.raises(RangeError) as refusal:
-        answers_in_range([np.zeros((2, 1))], answer)
-    assert refusal.value.images == (0, 1)
+
+def test_lanes_without_an_image_do_not_refuse_what_lies_far_from_zero():
+    """They held zeros, for which guards had to be wide: nothing like the samples, where features are scaled."""
+    rng = np.random.default_rng(0)
+    first, last = rng.normal(size=(8, 8)), rng.normal(size=(2, 8))
+    bias = -first.sum(axis=1) * 8.0  # units are small near the samples alone
+    graph = Graph((8,), (Dense(first, bias), Activation("square"), Dense(last, np.zeros(2))))
+    samples = 8.0 + rng.normal(size=(50, 8)) / 10
+    options = {"input_range": (-16.0, 16.0), "ranges": "calibrated", "images": 4, "security": "insecure"}
+    circuit = compile_approximate(graph, samples, **options)
+    assert run_encrypted(circuit, samples[:3]) == pytest.approx(graph.logits(samples[:3]), abs=0.2)
+    for answer in (run_encrypted, simulate):
+        with pytest.raises(RangeError) as refusal:
+            answer(circuit, np.stack([samples[0], np.zeros(8)]))
+        assert refusal.value.images == (1,)

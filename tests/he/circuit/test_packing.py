@@ -30,10 +30,10 @@ def test_every_tap_lies_in_its_units_slot(layout, data):
     slots = packing.view(layout.pack(images), width)
     assert slots.shape == (layout.ciphertexts, packing.rows, packing.copies(width), width, packing.lanes)
     for (ciphertext, row, copy, unit, lane), value in np.ndenumerate(slots):
-        image = lane + (row * packing.lanes if packing.split_rows else 0)
+        image = (lane + (row * packing.lanes if packing.split_rows else 0)) % len(images)  # lanes without one repeat it
         place = copy if packing.split_rows else row * packing.copies(width) + copy
         tap = ciphertext * layout.taps_per_ciphertext + place
-        absent = tap >= layout.gather.shape[1] or layout.gather[unit, tap] < 0 or image >= len(images)
+        absent = tap >= layout.gather.shape[1] or layout.gather[unit, tap] < 0
         assert value == (0 if absent else images[image, layout.gather[unit, tap]])
 
 

@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given, reject, settings
 from hypothesis import strategies as st
 
-from he import InputError, ParameterError, RangeError, compile_approximate, simulate, simulate_guards
+from he import InputError, ParameterError, RangeError, compile_approximate, run_encrypted, simulate, simulate_guards
 from he.compiler import activations as polynomials
 from he.compiler.arrange import arranged_from
 from he.compiler.norms import normalised
-from he.compiler.ranges import ACCEPTED, LEAST_MARGIN, Form, Guard, read_by
+from he.compiler.ranges import ACCEPTED, Form, Guard, read_by
 from he.compiler.samples import Samples
 from he.compiler.stages import layered, to_stages
 from he.testing import polynomial_graphs, square_graph
@@ -83,7 +83,7 @@ def test_what_a_guard_accepts_is_in_its_range_and_what_it_may_be_has_room(networ
     _, (stages, norms, guards) = calibrated(graph, samples)
     rng = np.random.default_rng(seed)
     shape = 40, *graph.input_shape
-    x = np.concatenate([rng.integers(0, 2, shape), rng.random(shape), samples, np.zeros((1, *graph.input_shape))])
+    x = np.concatenate([rng.integers(0, 2, shape), rng.random(shape), samples])
     kept = np.ones(len(x), bool)  # the images that kept all ranges so far
     with np.errstate(over="ignore", invalid="ignore"):  # of what has left its range long ago
         shown, outputs = sums(stages, guards, x), computed(stages, x)
@@ -92,8 +92,10 @@ def test_what_a_guard_accepts_is_in_its_range_and_what_it_may_be_has_room(networ
         assert (total[kept] <= guard.largest / 2).all()  # twice, for intervals are those of true values
         kept &= total <= guard.limit
         assert (far[kept] <= norms[guard.layer].magnitude * (1 + 1e-6)).all()
-        allowed = max(1.5**2, LEAST_MARGIN**guard.power)  # the margin, of the sum or of the units
-        assert (total[-10:] <= ACCEPTED * guard.limit / allowed * (1 + 1e-9)).all()  # samples
+        of_samples = slice(-len(samples), None)
+        assert (total[of_samples] <= ACCEPTED * guard.limit / 1.5**2 * (1 + 1e-9)).all()  # the margin of all units
+        furthest = far[of_samples].max()  # that of a single one
+        assert (1.5 * furthest) ** guard.power <= ACCEPTED * guard.limit * (1 + 1e-9)
     last = layered(stages)[-1][0]
     assert (np.abs(outputs[kept]) <= norms[-1].magnitude * (1 + 1e-6)).all()
     assert len(last.bias) == 3
@@ -154,8 +156,8 @@ def test_samples_are_accepted_and_compute_what_the_network_does(graph, packing, 
     assert simulate(circuit, x) == pytest.approx(graph.logits(x), rel=1e-9, abs=1e-9)
     shares = simulate_guards(circuit, x)
     assert shares.shape == (5, len(circuit.interface.guards))
-    assert (shares <= 1 / 2.0**2 + 1e-9).all()
-    assert "ranges: calibrated on 5 samples, with a margin of 2" in circuit.explain()
+    assert (shares <= 1 / 1.25**2 + 1e-9).all()
+    assert "ranges: calibrated on 5 samples, with a margin of 1.25" in circuit.explain()
 
 
 def test_a_layer_that_gains_nothing_has_no_guard():
@@ -164,6 +166,25 @@ def test_a_layer_that_gains_nothing_has_no_guard():
     circuit = compile_approximate(graph, x, ranges="calibrated", security="insecure")
     assert circuit.interface.guards == ()
     assert "no layer gains by a guard" in circuit.explain()
+
+
+@pytest.mark.parametrize("packing", ["latency", "throughput"])
+@pytest.mark.parametrize(
+    "activation", [ACTIVATIONS[0], ACTIVATIONS[2], Activation("polynomial", (0.1, 0.5, 1e-7, 1e-9))]
+)
+def test_layers_whose_units_stay_as_they_are_are_guarded_as_well(activation, packing):
+    """The last one, and one whose leading coefficient is next to nothing: they had no guard."""
+    rng = np.random.default_rng(0)
+    layers = (Dense(rng.normal(size=(3, 6)), np.zeros(3)), activation), (Dense(rng.normal(size=(2, 3)), np.zeros(2)),)
+    x, outside = rng.random((20, 6)) / 10, np.full(6, 4.0)
+    options = {"ranges": "calibrated", "input_range": (-4.0, 4.0), "packing": packing, "security": "insecure"}
+    for nodes in (layers[0], layers[0] + layers[1]):
+        graph = Graph((6,), nodes)
+        circuit = compile_approximate(graph, x, **options)
+        assert run_encrypted(circuit, x[:3]) == pytest.approx(graph.logits(x[:3]), abs=0.2)  # the bound by default
+        with pytest.raises(RangeError) as refusal:
+            run_encrypted(circuit, np.stack([x[0], outside, x[1]]))
+        assert refusal.value.images == (1,)
 
 
 @pytest.mark.parametrize("activation", ACTIVATIONS[::2])

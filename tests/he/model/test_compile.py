@@ -306,12 +306,15 @@ def wide():
     return Graph((6,), (first, Activation("relu"), last)), rng.normal(size=(600, 6))
 
 
-def test_ranges_of_one_activation_are_calibrated_where_that_saves_enough(wide, monkeypatch):
+def test_ranges_of_a_network_s_own_polynomials_are_calibrated_where_that_saves_enough(wide, monkeypatch):
+    graph, x = wide
+    first, _, last = graph.nodes
+    squares = replace(graph, nodes=(first, Activation("polynomial", (0.0, 0.5, 0.2, 0.0, 0.02)), last))
+
     def compiled(limit):
         monkeypatch.setattr("he.model.approximate.CALIBRATED_WORTH", limit)
-        return he.compile(*wide, exact=False).circuit
+        return he.compile(squares, x, exact=False).circuit
 
-    monkeypatch.setattr("he.model.approximate.DEGREES", (4, 2))
     monkeypatch.setattr("he.model.approximate.CHEAP", 0.0)
     worth = CALIBRATED_WORTH
     proved, calibrated, found = (compiled(limit) for limit in (0.0, math.inf, worth))
@@ -319,25 +322,28 @@ def test_ranges_of_one_activation_are_calibrated_where_that_saves_enough(wide, m
     assert kinds == [False, True, calibrated.cost().total <= worth * proved.cost().total]
 
 
-def test_guards_are_as_wide_as_fits_and_degrees_lower_where_there_is_no_room(wide, monkeypatch):
-    asked = []
-
-    def compiled(graph, samples=None, *, margin, **options):
-        (degree,) = (len(node.coefficients or (0, 0, 1)) - 1 for node in graph.nodes if isinstance(node, Activation))
-        asked.append((degree, options["ranges"], margin))
-        if degree > 4 or margin > 2.5:
-            raise he.ParameterError("it fits no ring")
-        return he.compile_approximate(graph, samples, margin=margin, **options)
-
-    monkeypatch.setattr("he.model.approximate.compile_approximate", compiled)
-    monkeypatch.setattr("he.model.approximate.CHEAP", 0.0)
-    monkeypatch.setattr("intnn.approximation.approximate.measured_margin", lambda *_: 1.9)
-    he.compile(*wide, exact=False, **INSECURE)
-    assert asked == [
-        (degree, *way)
-        for degree in (12, 8, 6, 4)
-        for way in (("proved", 2.0), ("calibrated", pytest.approx(1.9 ** (degree / 2))), ("calibrated", 2.0))
-    ]
+@pytest.mark.parametrize("degree", [12, 8])
+@pytest.mark.parametrize("ends_in", ["dense", "tanh"])
+def test_inputs_that_leave_what_polynomials_were_fitted_for_are_refused(wide, degree, ends_in, monkeypatch):
+    """Ranges that were proved for every input had no guard, and errors a thousand times as large as values."""
+    monkeypatch.setattr("he.model.approximate.DEGREES", (degree,))
+    graph, x = wide
+    if ends_in == "tanh":
+        last = graph.nodes[-1]
+        graph = Graph((6,), (Dense(last.weight[:, :6], last.bias), Activation("tanh")))
+    compiled = he.compile(replace(graph, metadata={"task": "regression"}), x[:400], exact=False, **INSECURE)
+    low, high = (end / compiled.inputs.factor + compiled.inputs.offset for end in compiled.inputs.range)
+    corners = np.where(np.random.default_rng(2).random((300, 6)) < 0.5, low, high)
+    for inputs, most_refused in ((x[400:], 0.02), (corners, 1.0)):
+        try:
+            found, kept = outputs_of(compiled, inputs), np.ones(len(inputs), bool)
+        except he.RangeError as refusal:
+            found, kept = compiled.outputs(refusal.answers), ~np.isin(np.arange(len(inputs)), refusal.images)
+        assert 1 - kept.mean() <= most_refused
+        wanted = graph.logits(inputs)
+        # No further off than the outputs vary; beyond the fit it was some hundreds of times as far.
+        assert np.abs(found - wanted[kept]).max() <= 4 * graph.logits(x).std()
+    assert not kept.all()
 
 
 def test_a_budget_is_refused_once_and_by_the_name_that_it_has_here(graph, x):
