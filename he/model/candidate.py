@@ -19,7 +19,12 @@ Progress = Callable[[str], None]
 
 @dataclass(frozen=True, eq=False)
 class Candidate:
-    """A network, its circuit, and what it is worth."""
+    """A network, its circuit, and what it is worth.
+
+    Candidates are compared by `under_strain`: that of the samples held out if outputs differed more than they do, since
+    few samples seldom lie where two networks that are nearly the same decide differently (see
+    `intnn.approximation.agreement.agreement_under_strain`).
+    """
 
     name: str
     network: Graph | IntNetwork
@@ -37,7 +42,8 @@ class Candidate:
         return self.circuit.cost().total
 
     def __str__(self) -> str:
-        return f"{self.name}: agreement {self.agreement:.2%}, {self.units:.1f} units"
+        agreement = f"agreement {self.agreement:.2%}, under strain {self.under_strain:.2%}"
+        return f"{self.name}: {agreement}, {self.units:.1f} units"
 
 
 def require_units(circuit: Circuit | ResidueCircuit, most: float | None) -> None:

@@ -122,7 +122,8 @@ def compile(  # noqa: A001 - what it is, and nothing else is compiled here
     chosen = _best(found)
     reasons = [str(candidate) for candidate in found] + refusals
     if len(paths) > 1:
-        reasons.append(f"chosen: {chosen.name}, for twice the price must buy a quarter of a point of agreement")
+        price = f"beyond {AFFORDABLE:.0f} units twice the price must buy a quarter of a point of agreement under strain"
+        reasons.append(f"chosen: {chosen.name}, for {price}")
     for doubt in _doubts(graph, x, chosen):
         told = f"what is encrypted agrees with the model on samples held out by {chosen.agreement:.1%}"
         warnings.warn(f"{told} {doubt}", stacklevel=2)
