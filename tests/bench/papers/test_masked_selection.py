@@ -7,7 +7,8 @@ import pytest
 
 from bench.papers import masked_selection
 from bench.papers.experiment import Run
-from bench.papers.masked import Head, Late, Network
+from bench.papers.masked import GATES as GATES_USED
+from bench.papers.masked import LATE, Head, Late, Network
 from bench.papers.masked_attacks import Seen
 from bench.papers.masked_selection import best, choices, enough, held_out
 from bench.papers.store import loaded, making
@@ -73,3 +74,11 @@ def test_schedules_are_those_of_a_training(late, monkeypatch):
     network = replace(BINARY, late=late)
     assert network.recipe(0).hardening.steps == late.steps
     assert network.recipe(0).hardening.begin == late.begin
+
+
+def test_what_is_used_was_tried():
+    for family in (*masked_selection.FAMILIES.values(), *masked_selection.HEADS.values()):
+        assert {one.network.rate for one in family()} <= set(masked_selection.RATES)
+        assert len({one.network.rate for one in family()}) == 1
+    assert GATES_USED["gain"] in masked_selection.GAINS
+    assert LATE[True] in masked_selection.SCHEDULES
