@@ -188,6 +188,10 @@ class RobustnessOptions(Options):
     economical: Annotated[
         bool, Option("The adaptive attack in place of longer ones, and few queries.", flag="--economical")
     ] = False
+    rival: Annotated[
+        tuple[str, ...],
+        Option("Whose examples are tried, too; by default all models' of the data.", choices=names.attacked_models),
+    ] = ()
     images: Annotated[int, Option("Test images, the first ones.")] = 200
     norm: Annotated[str, Option("Of the perturbations.", choices=names.norms)] = "linf"
     radius: Annotated[float, Option("Largest length of a perturbation.")] = 0.1

@@ -8,7 +8,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from bench.cases.options import RobustnessOptions
 from bench.harness.case import Reporter
@@ -16,8 +16,8 @@ from bench.report.robustness import RobustnessRow, show
 from plaintext_models.attacks.core.ball import NORMS, Ball
 from plaintext_models.attacks.core.target import Target
 from plaintext_models.data import datasets
-from plaintext_models.defences.defence import Defended
 from plaintext_models.defences.registry import DEFENCES
+from plaintext_models.defences.stretching import stretched
 from plaintext_models.determinism import deterministic
 from plaintext_models.evaluation.card import ECONOMICAL, FULL, QUICK, Card, Effort
 from plaintext_models.evaluation.judge import Share
@@ -89,6 +89,7 @@ class RobustnessJob:
         seed: The seed of models and attacks.
         pictures: Whether pictures are drawn.
         defence: The identifier of the defence that the model is trained with or stands behind, if any.
+        rivals: The names of the models whose adversarial examples are tried; empty for all of the same data set.
     """
 
     model: str
@@ -100,6 +101,7 @@ class RobustnessJob:
     seed: int
     pictures: bool
     defence: str | None = None
+    rivals: tuple[str, ...] = ()
 
     @property
     def title(self) -> str:
@@ -111,16 +113,19 @@ def jobs(options: RobustnessOptions) -> tuple[RobustnessJob, ...]:
     """One job.
 
     Raises:
-        ValueError: A number is out of range, or the data is missing.
+        ValueError: A number is out of range, the data is missing, or a rival reads other data.
     """
-    available = len(datasets.load(RECIPES[options.model].dataset, options.data).test_images)
+    dataset = RECIPES[options.model].dataset
+    if foreign := [rival for rival in options.rival if RECIPES[rival].dataset != dataset]:
+        raise ValueError(f"`--rival` must be models of {dataset}, got {', '.join(foreign)}")
+    available = len(datasets.load(dataset, options.data).test_images)
     if not 1 <= options.images <= available:
         raise ValueError(f"`--images` must be from 1 to {available}, got {options.images}")
     ball = Ball(next(norm for norm in NORMS if norm == options.norm), options.radius)
     effort = ECONOMICAL if options.economical else FULL if options.card else QUICK
     about = options.images, ball, effort, options.cache, options.seed
     pictures = options.plot_dir is not None
-    return (RobustnessJob(options.model, options.data, *about, pictures, options.defence),)
+    return (RobustnessJob(options.model, options.data, *about, pictures, options.defence, options.rival),)
 
 
 def measure(job: RobustnessJob, report: Reporter) -> tuple[RobustnessRow, ...]:
@@ -146,15 +151,16 @@ def filled(job: RobustnessJob, report: Reporter) -> tuple[Card, Target, Tensor]:
     dataset = datasets.load(RECIPES[name].dataset, job.data)
     clean, labels = (torch.from_numpy(part[:images]) for part in (dataset.test_images, dataset.test_labels))
 
-    def plain(model: str) -> Target:
-        return Target(trained(replace(RECIPES[model], seed=seed), dataset, folder=cache, report=report))
+    def network(model: str) -> nn.Module:
+        return trained(replace(RECIPES[model], seed=seed), dataset, folder=cache, report=report)
 
     if job.defence is None:
-        defended = Defended(plain(name))
+        defended = stretched(network(name))
     else:
         generator = torch.Generator().manual_seed(seed)
         defended = DEFENCES[job.defence].defend(replace(RECIPES[name], seed=seed), dataset, generator)
-    sources = [plain(other) for other in of_kind("attacked", RECIPES[name].dataset) if other != name]
+    rivals = job.rivals or of_kind("attacked", RECIPES[name].dataset)
+    sources = [Target(network(rival)) for rival in rivals if rival != name]
     with deterministic(seed):  # on one thread: waiting for each other costs more than steps this small
         card = evaluate(
             defended.target,

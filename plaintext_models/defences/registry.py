@@ -165,6 +165,14 @@ _ALL = (
     Entry(
         "certified", "training for proofs, by intervals", "Gowal et al., arXiv:1810.12715", "certified", section="none"
     ),
+    Entry(
+        "stretching",
+        "stretched contrast and adversarial training",
+        "Madry et al., arXiv:1706.06083, appendix C",
+        "stretching",
+        "none",
+        "straight through",
+    ),
 )
 
 #: Every defence by its identifier.

@@ -14,6 +14,7 @@ from torch import Tensor
 from intnn.values.arrays import instance, integer
 from plaintext_models.attacks.black_box.transfer import require_alike
 from plaintext_models.attacks.core.ball import Ball
+from plaintext_models.attacks.core.batches import parts
 from plaintext_models.attacks.core.entrance import entrance
 from plaintext_models.attacks.core.goal import AttackResult, spread
 from plaintext_models.attacks.core.losses import cross_entropy
@@ -25,8 +26,6 @@ from plaintext_models.evaluation.card import FULL, Card, Effort, Entry, Point
 from plaintext_models.evaluation.flags import Finding
 from plaintext_models.evaluation.judge import Detector, Share, judge
 from plaintext_models.evaluation.trials import Omission, Problem, Role, Trial, curve_radii, trials
-
-PART = 1 << 16  # elements of the images that are attacked at once: what a convolution makes of more leaves the caches
 
 Report = Callable[[str], None]
 
@@ -124,7 +123,6 @@ class _Run:
     def __init__(self, problem: Problem, logits: Tensor, seed: int, report: Report) -> None:
         images = problem.images
         self._problem, self._logits, self._seed, self._report = problem, logits, seed, report
-        self._part = max(1, PART // images[0].numel())
         self.nearest = torch.full((len(images),), math.inf, dtype=torch.float64, device=images.device)
         self.adversarial = images.clone()
         self.entries: list[Entry] = []
@@ -193,10 +191,11 @@ class _Run:
         )
 
     def _attack(self, trial: Trial, places: Tensor) -> AttackResult:
-        """Attack part after part of the images, and put the results together."""
+        """Attack part after part of the images, if the trial does not take all of them; put the results together."""
+        problem = self._problem
         results = [
-            _result(trial.run(self._problem.images[part], self._problem.labels[part], self._seed + number))
-            for number, part in enumerate(places.split(self._part))
+            _result(trial.run(problem.images[part], problem.labels[part], self._seed + number))
+            for number, part in enumerate([places] if trial.whole else parts(places, problem.images))
         ]
         return AttackResult(*(torch.cat([vars(result)[field] for result in results]) for field in vars(results[0])))
 
@@ -247,14 +246,14 @@ class _Run:
 
     def _gradients(self) -> Tensor:
         """Gradients [m, *shape] of the cross-entropy at the images that are right; 0 where they are not numbers."""
-        problem, parts = self._problem, [self._problem.images[:0]]
-        for part in (self.nearest > 0).nonzero().squeeze(1).split(self._part):
+        problem, slopes = self._problem, [self._problem.images[:0]]
+        for part in parts((self.nearest > 0).nonzero().squeeze(1), self._problem.images):
             loss = partial(cross_entropy, classes=problem.labels[part])
             try:
-                parts.append(problem.target.gradient(problem.images[part], loss, problem.draws)[0])
+                slopes.append(problem.target.gradient(problem.images[part], loss, problem.draws)[0])
             except FloatingPointError:
-                parts.append(torch.zeros_like(problem.images[part]))
-        return torch.cat(parts)
+                slopes.append(torch.zeros_like(problem.images[part]))
+        return torch.cat(slopes)
 
 
 def _result(found: AttackResult | Tensor) -> AttackResult:

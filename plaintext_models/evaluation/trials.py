@@ -117,6 +117,7 @@ class Trial:
         claims: Whether what the attack claims is held against it. What it says about another model is not.
         role: For which red flag the images that it breaks count, if any.
         quiet: Whether nothing is noted where there is no image to try it on.
+        whole: Whether the attack is given all of the images at once, since it learns from some about others.
     """
 
     name: str
@@ -127,6 +128,7 @@ class Trial:
     claims: bool = True
     role: Role | None = None
     quiet: bool = False
+    whole: bool = False
 
 
 @dataclass(frozen=True)
@@ -267,7 +269,7 @@ def _strongest(problem: Problem) -> Iterator[Item]:
         def economical(images: Tensor, labels: Tensor, seed: int) -> AttackResult:
             return adaptive(target, images, Goal(labels), ball, forwards=effort.adaptive, seed=seed)
 
-        yield Trial(f"adaptive, {effort.adaptive}", "white box", problem.radius, economical, _left(problem))
+        yield Trial(f"adaptive, {effort.adaptive}", "white box", problem.radius, economical, _left(problem), whole=True)
         return
     yield auto("cross-entropy")
     if problem.classes > 3:

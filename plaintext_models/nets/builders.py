@@ -6,8 +6,9 @@ from typing import Any
 
 from torch import nn
 
-from plaintext_models.nets.cnn import cnn, pooled_cnn, stacked_cnn, table_cnn
+from plaintext_models.nets.cnn import cnn, pooled_cnn, stacked_cnn, strided_cnn, table_cnn
 from plaintext_models.nets.dbm import Dbm
+from plaintext_models.nets.layers import Stretch
 from plaintext_models.nets.logistic import Logistic
 from plaintext_models.nets.maxout import maxout
 from plaintext_models.nets.mlp import mlp, table_mlp
@@ -31,6 +32,17 @@ def randomised(base: Callable[..., nn.Module]) -> Callable[..., nn.Module]:
     return built
 
 
+def stretched(base: Callable[..., nn.Module]) -> Callable[..., nn.Module]:
+    """An architecture behind a `Stretch`; beside what `base` takes, it takes `stretch`: that layer's low and high."""
+
+    def built(
+        input_shape: tuple[int, int, int], classes: int, *, stretch: tuple[float, float], **options: Any
+    ) -> nn.Sequential:
+        return nn.Sequential(Stretch(*stretch), base(input_shape, classes, **options))
+
+    return built
+
+
 #: Architectures of float layers, whose weights may be drawn.
 FLOAT: Mapping[str, Callable[..., nn.Module]] = MappingProxyType(
     {
@@ -38,17 +50,20 @@ FLOAT: Mapping[str, Callable[..., nn.Module]] = MappingProxyType(
         "cnn": cnn,
         "pooled_cnn": pooled_cnn,
         "stacked_cnn": stacked_cnn,
+        "strided_cnn": strided_cnn,
         "resnet": resnet,
         "maxout": maxout,
         "lstm": LSTM,
     }
 )
 
-#: All architectures; those of float layers also with weights that are drawn: "random_mlp" and so on.
+#: All architectures; those of float layers also with weights that are drawn, "random_mlp" and so on, and behind a
+#: stretched contrast, "stretched_mlp" and so on.
 BUILDERS: Mapping[str, Callable[..., nn.Module]] = MappingProxyType(
     {
         **FLOAT,
         **{f"random_{name}": randomised(base) for name, base in FLOAT.items()},
+        **{f"stretched_{name}": stretched(base) for name, base in FLOAT.items()},
         "masked_cnn": masked_cnn,
         "rbf": Rbf,
         "dbm": Dbm,

@@ -63,6 +63,27 @@ def pooled_cnn(
     return nn.Sequential(*layers, *mlp(maps, classes, (hidden,)))
 
 
+def strided_cnn(
+    input_shape: ImageShape, classes: int, *, channels: Sequence[int] = (16, 32), hidden: int = 100
+) -> nn.Sequential:
+    """Convolutions of 4 x 4 with ReLU, each of which halves the sides, then an `mlp` with one hidden layer.
+
+    By default it is the small network of Wong and Kolter (arXiv:1711.00851).
+
+    Args:
+        input_shape: (channels, height, width).
+        classes: Number of outputs.
+        channels: Maps of every convolution, at least one.
+        hidden: The width of the hidden linear layer.
+    """
+    layers: list[nn.Module] = []
+    maps = input_shape
+    for count in channels:
+        layers += [nn.Conv2d(maps[0], count, 4, 2, 1), nn.ReLU()]
+        maps = _maps(maps, count, 4, 2, 1)
+    return nn.Sequential(*layers, *mlp(maps, classes, (hidden,)))
+
+
 def stacked_cnn(
     input_shape: ImageShape,
     classes: int,

@@ -2,9 +2,12 @@
 
 from collections.abc import Mapping
 from types import MappingProxyType
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
+
+from plaintext_models.training.qat.rounding import straight_through
 
 
 class Square(nn.Module):
@@ -13,6 +16,37 @@ class Square(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Square every element of a tensor of any shape."""
         return torch.square(x)
+
+
+class Stretch(nn.Module):
+    """Contrast stretching: values from `low` to `high` are spread over 0 to 1, and what lies beyond becomes 0 or 1.
+
+    Where `high - low` is 1 - 2 r, a black or white input that moves by at most r stays black or white.
+
+    Attributes:
+        gradient: "straight" passes gradients through as if nothing were cut off: a point outside may be moved inside,
+            of which the exact gradient, 0 there, says nothing. "exact" has that gradient.
+
+    Args:
+        low: What becomes 0.
+        high: What becomes 1.
+
+    Raises:
+        ValueError: `low` and `high` do not grow within [0, 1].
+    """
+
+    def __init__(self, low: float, high: float) -> None:
+        super().__init__()
+        if not 0 <= low < high <= 1:
+            raise ValueError(f"`low` and `high` must grow within [0, 1], got {low} and {high}")
+        self.low, self.high = low, high
+        self.gradient: Literal["straight", "exact"] = "straight"
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Stretch a tensor of any shape."""
+        spread = (x - self.low) / (self.high - self.low)
+        cut = nn.functional.hardtanh(spread, 0, 1)
+        return cut if self.gradient == "exact" else straight_through(spread, cut)
 
 
 class SumPool2d(nn.Module):

@@ -136,6 +136,18 @@ RECIPES: Mapping[str, Recipe] = MappingProxyType(
             gradient_limit=None,
             hardening=Hardening(Ball("linf", 0.3), steps=7),
         ),
+        "mnist-stretched-cnn": Recipe(
+            "The robust one: behind a stretched contrast attacks move grey pixels alone, and it learns from those.",
+            "mnist",
+            "stretched_strided_cnn",
+            {"channels": (16, 32), "hidden": 100, "stretch": (0.4, 0.6)},
+            epochs=16,
+            learning_rate=3e-3,
+            batch_size=128,
+            gradient_limit=None,
+            augment=RandomAffine(degrees=5, zoom=0.05, shear=0.05, shift=1),
+            hardening=Hardening(Ball("linf", 0.3), steps=3, ramp=0.3),
+        ),
         "digits-certified-mlp": Recipe(
             "What is proved of integers, on the embedded images.",
             "digits",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import deque
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +13,7 @@ from torch import Tensor
 from intnn.values.arrays import integer
 from plaintext_models.attacks.ball.climb import Step
 from plaintext_models.attacks.core.ball import Ball
+from plaintext_models.attacks.core.batches import parts
 from plaintext_models.attacks.core.entrance import entrance
 from plaintext_models.attacks.core.goal import AttackResult, Goal, conclude, spread, start
 from plaintext_models.attacks.core.losses import cross_entropy, logit, margin, others
@@ -21,8 +23,8 @@ from plaintext_models.determinism import generator
 
 LEAD = 7  # steps from a random point to where a run starts
 PULL = 0.8  # weight of the class that a start is pulled to; of the others -1 to 1, of the label -0.5 to 0.1
-PATIENCE = 8.0  # largest gains of a run that an image may be away from the boundary, and not be hopeless
-SURE = 4  # runs before any image is given up
+PATIENCE = 2.0  # largest gains of the last runs that an image may be away from the boundary, and not be hopeless
+SURE = 4  # runs before any image is given up, and whose gains count: what a single run gains is chance
 
 
 @entrance
@@ -44,9 +46,10 @@ def adaptive(
     the same label have ended as. With a target it is that, and its cross-entropy is descended in place of climbing its
     logit alone. Steps shrink as half a cosine.
 
-    After every run the largest gain of any image, in units of the margin, says what another may still bring: what is
-    farther than eight times that from its boundary is hopeless, and dropped. So forwards go to the few images that are
-    near, where the paper sorts them and drops a fixed part.
+    The largest gain of any image in the last four runs, in units of the margin, says what another run may still bring:
+    what is farther than twice that from its boundary is hopeless, and dropped. So forwards go to the few images that
+    are near, where the paper sorts them and drops a fixed part. Images fall by leaps: one run in which nothing gained
+    says nothing of the next.
 
     Args:
         target: The model, differentiable.
@@ -69,14 +72,15 @@ def adaptive(
     if not ball.largest:
         return conclude(target, images, images, goal, queries, iterations, ball)
     hunt = _Hunt(target, images, goal, ball, queries, iterations, generator(seed, images.device))
-    rows, run = active.nonzero().squeeze(1), 0
+    rows, run, gains = active.nonzero().squeeze(1), 0, deque[float](maxlen=SURE)
     while len(rows):
         before = hunt.best[rows]
-        hunt.run(rows, min(steps, forwards - 1 if not run else steps), first=not run)
-        gains = hunt.best[rows] - before
+        for part in parts(rows, images):
+            hunt.run(part, min(steps, forwards - 1 if not run else steps), first=not run)
+        gains.append(float((hunt.best[rows] - before).max()))
         left, run = ~hunt.done[rows], run + 1
         if run > SURE:
-            left &= hunt.best[rows] >= -PATIENCE * gains.max()
+            left &= hunt.best[rows] >= -PATIENCE * max(gains)
         rows = rows[left & (queries[rows] + LEAD + steps + 1 <= forwards)]
     return conclude(target, images, hunt.found, goal, queries, iterations, ball)
 

@@ -16,6 +16,13 @@ from plaintext_models.attacks.core.entrance import entrance
 from plaintext_models.attacks.core.goal import AttackResult, Goal
 from plaintext_models.attacks.core.target import Target
 
+PART = 1 << 16  # elements of the images that are attacked at once: what a convolution makes of more leaves the caches
+
+
+def parts(rows: Tensor, images: Tensor) -> tuple[Tensor, ...]:
+    """Numbers of images [n] in parts that are attacked at once, given the images [batch, *shape]."""
+    return rows.split(max(1, PART // images[0].numel()))
+
 
 @entrance
 def in_batches(

@@ -7,13 +7,15 @@ import pytest
 import torch
 from torch import nn
 
+from plaintext_models.attacks.ball.adaptive import adaptive
 from plaintext_models.attacks.ball.ascend import ascend
+from plaintext_models.attacks.core import batches
 from plaintext_models.attacks.core.ball import Ball
 from plaintext_models.attacks.core.goal import Goal
 from plaintext_models.attacks.core.target import Target
 from plaintext_models.data import datasets
 from plaintext_models.determinism import deterministic
-from plaintext_models.evaluation import runner
+from plaintext_models.evaluation import trials
 from plaintext_models.evaluation.card import Effort
 from plaintext_models.evaluation.judge import Share
 from plaintext_models.evaluation.runner import evaluate
@@ -272,11 +274,34 @@ def test_ascent_goes_on_beyond_the_boundary(nets, examples):
 
 
 def test_parts_are_put_together(nets, examples, monkeypatch):
-    monkeypatch.setattr(runner, "PART", 7 * 64)
+    monkeypatch.setattr(batches, "PART", 7 * 64)
     images, labels = examples
     card = evaluate(Target(nets[0]), images, labels, Ball("linf", 0.1), effort=SMALL)
     require_consistent(card, images)
     assert not any(entry.complaints for entry in card.entries)
+
+
+def test_the_adaptive_attack_is_given_all_images_at_once(nets, examples, monkeypatch):
+    """It gives an image up by what it gained on others: of few others it learns too little, and gives up too early."""
+    monkeypatch.setattr(batches, "PART", 7 * 64)
+    given, asked = [], []
+
+    def recorded(target, images, *rest, **options):
+        given.append(len(images))
+        return adaptive(target, images, *rest, **options)
+
+    def counted(images):
+        asked.append(len(images))
+        return nets[0](images)
+
+    monkeypatch.setattr(trials, "adaptive", recorded)
+    images, labels = examples
+    card = evaluate(Target(counted), images, labels, Ball("linf", 0.05), effort=replace(SMALL, adaptive=100))
+    require_consistent(card, images)
+    left = next(entry.robust.n for entry in card.entries if entry.name == "adaptive, 100")
+    assert given == [left]
+    assert left > 7
+    assert asked.count(7) > 100  # memory stays bounded: it takes them in parts itself
 
 
 @pytest.mark.parametrize(

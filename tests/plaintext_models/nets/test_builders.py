@@ -11,6 +11,7 @@ OPTIONS = {
     "cnn": {"channels": 2, "kernel": 3},
     "pooled_cnn": {},
     "stacked_cnn": {"channels": (3, 4), "dropout": (0.25, 0.5)},
+    "strided_cnn": {},
     "resnet": {"channels": (2, 3), "denoise": "mean"},
     "maxout": {"hidden": (6, 5), "pieces": 3},
     "rbf": {"rank": 2},
@@ -23,13 +24,14 @@ OPTIONS = {
 }
 KINDS = ({"kind": "normal"}, {"kind": "delta rule"}, {"kind": "dropconnect", "convolutions": True})
 RANDOM = {f"random_{name}": {**OPTIONS[name], "weights": KINDS[i % 3]} for i, name in enumerate(FLOAT)}
+STRETCHED = {f"stretched_{name}": {**OPTIONS[name], "stretch": (0.3, 0.7)} for name in FLOAT}
 
 
 @pytest.mark.parametrize("name", BUILDERS)
 @pytest.mark.parametrize("shape", [(1, 10, 12), (3, 28, 28)])
 def test_every_architecture_takes_its_images(name, shape):
     classes = 2 if name == "logistic" else 7
-    module = build(name, shape, classes, **(OPTIONS | RANDOM)[name])
+    module = build(name, shape, classes, **(OPTIONS | RANDOM | STRETCHED)[name])
     assert module(torch.rand(2, *shape)).shape == (2, classes)
 
 

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from plaintext_models.attacks.ball.adaptive import LEAD, SURE, adaptive
+from plaintext_models.attacks.ball.adaptive import LEAD, SURE, _Hunt, adaptive
 from plaintext_models.attacks.ball.auto import apgd_targeted
 from plaintext_models.attacks.ball.pgd import pgd
 from plaintext_models.attacks.core.ball import Ball
@@ -33,6 +33,22 @@ def test_the_hopeless_are_dropped_and_the_near_are_not(net, held_out):
     long = found.queries > least
     assert 0 < long.sum() < attacked.sum()
     assert margins[long].mean() < margins[attacked & ~long & ~found.success].mean()
+
+
+def test_a_run_in_which_nothing_gains_gives_nothing_up(net, held_out, monkeypatch):
+    """Images fall by leaps: one was lost as soon as the few that were left had gained nothing in one run."""
+    runs = []
+
+    def scripted(hunt, rows, steps, *, first):  # gains in the second run alone
+        runs.append(steps)
+        hunt.near = torch.full((1, 10), -1.0 if first else -0.5, dtype=torch.float64)
+        hunt.queries[rows] += steps
+
+    monkeypatch.setattr(_Hunt, "run", scripted)
+    images, labels = held_out
+    right = (Target(net).logits(images).argmax(1) == labels).nonzero()[0]
+    adaptive(Target(net), images[right], Goal(labels[right]), Ball("linf", 0.05))
+    assert len(runs) == 2 + SURE  # as long as that gain counts
 
 
 @pytest.mark.parametrize("forwards", [1, 5, 30, 100])
