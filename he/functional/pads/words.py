@@ -20,8 +20,9 @@ def pads(key: bytes, start: int, count: int) -> Words:
     """Words of the pad of a key, one behind the other from a given one on.
 
     They are the output of AES-256 in counter mode, from counter 0 on, four little-endian words a block. As long as
-    nobody tells AES-256 from a random permutation, words of 2^30 blocks are told from random ones with an advantage
-    below 2^-68, by the birthday bound.
+    nobody tells AES-256 from a random permutation, words of q blocks, all that are asked for of one key, are told from
+    random ones with an advantage below q^2 / 2^129, by the birthday bound: 2^-69 for 2^30 blocks (16 GiB), 2^-49 for
+    2^40.
 
     Args:
         key: 32 bytes.

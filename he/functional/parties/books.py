@@ -169,7 +169,8 @@ class Exposure(ValueObject):
         rank_budget: How many may become known.
         keys_issued: How many keys were issued, of all roles. After the authority has been ended by force it may be up
             to 65,536 too large, and never too small.
-        known_share: The share of the batch that is known best, in [0, 1]: see `he.functional.ledger.known_share`.
+        known_share: The share of the batch that is known best, in [0, 1]: see `he.functional.ledger.known_share`. It
+            is too large where `batch_rank_issued` is.
         batch_rank_issued: How many directions of a batch's columns are known, of the batch where it is the most. Where
             one instance is for several batches, it may be too large after the authority has been ended by force, or
             interrupted while it wrote, and is never too small.

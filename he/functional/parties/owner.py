@@ -80,7 +80,8 @@ class Owner:
         first_block: The number of his next block, if he has sent others.
         first_sample: The number of his next sample among all samples of the instance, if he has sent others. Where
             owners share an instance of several batches (`he.functional.parties.books.Opening`), each begins where the
-            one before him ends.
+            one before him ends, and samples that are encrypted again keep their numbers: by another `Owner` that
+            begins with them. Under other numbers they would have the budget of other batches, too.
         schemes: What implements a scheme, by its name.
 
     Raises:
