@@ -30,7 +30,7 @@ from intnn.values.arrays import Array, IntArray, frozen, integer
 from intnn.values.arrays import instance as of_type
 from intnn.values.value_object import Unstorable, ValueObject
 
-#: The most words that a ciphertext may have, samples times length: `he.functional.pads.words.pads` promises no more.
+#: The most words that a ciphertext, and a request, may have: samples times length.
 MAX_WORDS = 1 << 32
 
 _WORD, _SIGNED_WORD = np.dtype("<u4"), np.dtype("<i4")
