@@ -56,16 +56,22 @@ def checks(sizes: Sizes, tiles: Sequence[Tile | None], backend: str) -> Iterator
         unit = "dp4a" if tile is None else f"mma.sync, {tile.rows} x {tile.columns}, {tile.stages} stages"
         yield f"dense, {unit}", lambda tile=tile: _dense(sizes, tile, backend)  # type: ignore[misc]
         yield f"conv2d and table, {unit}", lambda tile=tile: _conv2d(sizes, tile, backend)  # type: ignore[misc]
-    shape = sizes.channels // 2, sizes.side + 2, sizes.side + 1
-    for kind, network in {
-        "dense": plan((sizes.columns,), (sizes.inner // 4,), IntDomain(0, 255), 10),
-        "convolutional": plan(
-            (Convolution(sizes.channels, 3, 1, 1, pool=2), Convolution(4, 2, 2, 1)), shape, IntDomain(-128, 127), 10
-        ),
-    }.items():
-        yield f"training steps, {kind}", lambda network=network: _training(network, sizes, tiles[-1])  # type: ignore[misc]
+    for kind, (network, batch) in trainings(sizes).items():
+        name = f"training steps, {kind}"
+        yield name, lambda network=network, batch=batch: _training(network, batch, tiles[-1])  # type: ignore[misc]
     yield "lookup", lambda: _lookup(sizes)
     yield "network", lambda: _network(sizes)
+
+
+def trainings(sizes: Sizes) -> dict[str, tuple[Plan, int]]:
+    """The networks of which steps are compared, by their kinds, and the examples of a batch: as many as they allow."""
+    shape = sizes.channels // 2, sizes.side + 2, sizes.side + 1
+    convolutions = Convolution(sizes.channels, 3, 1, 1, pool=2), Convolution(4, 2, 2, 1)
+    networks = {
+        "dense": plan((sizes.columns,), (sizes.inner // 4,), IntDomain(0, 255), 10),
+        "convolutional": plan(convolutions, shape, IntDomain(-128, 127), 10),
+    }
+    return {kind: (network, min(sizes.rows // 4, network.largest_batch)) for kind, network in networks.items()}
 
 
 def _dense(sizes: Sizes, tile: Tile | None, backend: str) -> bool:
@@ -88,10 +94,9 @@ def _conv2d(sizes: Sizes, tile: Tile | None, backend: str) -> bool:
     return np.array_equal(conv2d(x, w, b, 2, 1, epilogue, tile), expected)
 
 
-def _training(network: Plan, sizes: Sizes, tile: Tile | None) -> bool:
+def _training(network: Plan, batch: int, tile: Tile | None) -> bool:
     """Compare every variable and all logits after two steps, of which the second has a velocity."""
-    rng = np.random.default_rng(3)
-    batch, first = sizes.rows // 4, network.blocks[0]
+    rng, first = np.random.default_rng(3), network.blocks[0]
     state, descent = initialise(network, seed=7), Descent(momentum_shift=3, decay_shift=12)
     stepper, equal = DeviceStep(network, state, batch, descent, tile), []
     for number in range(2):

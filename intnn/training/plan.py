@@ -176,17 +176,23 @@ class Block(ValueObject):
         """The shift from master biases to the sums."""
         return self.bias_exponent - self.sum_exponent
 
+    @property
+    def largest_batch(self) -> int:
+        """The most examples of a batch whose gradients stay below 2**31."""
+        return (INT31 - 1) // (self.rows * self.cols * ERROR_LIMIT * max(self.inputs.magnitude, 1))
+
     def gradient_shifts(self, batch: int) -> tuple[int, int]:
         """The bits to drop from weight and bias gradients, so that a gradient times a rate's mantissa is at most 2**30.
 
         Raises:
             ValueError: A gradient could reach 2**31.
         """
+        if batch > self.largest_batch:
+            raise ValueError(
+                f"`batch_size` must be at most {self.largest_batch} so that gradients stay below 2**31, got {batch}"
+            )
         terms = batch * self.rows * self.cols * ERROR_LIMIT
         bound = terms * max(self.inputs.magnitude, 1)
-        if bound >= INT31:
-            limit = batch * (INT31 - 1) // bound
-            raise ValueError(f"`batch_size` must be at most {limit} so that gradients stay below 2**31, got {batch}")
         weights, bias = (max(0, b.bit_length() + RATE_BITS - 30) for b in (bound, terms))
         return weights, bias
 
@@ -207,6 +213,11 @@ class Plan(ValueObject):
     def classes(self) -> int:
         """The number of outputs, one for each class."""
         return self.blocks[-1].outputs
+
+    @property
+    def largest_batch(self) -> int:
+        """The most examples of a batch whose gradients stay below 2**31 in every block."""
+        return min(block.largest_batch for block in self.blocks)
 
     @property
     def inputs(self) -> IntDomain:

@@ -74,6 +74,16 @@ def test_extreme_rates_saturate_and_never_wrap():
         assert np.abs(parameters.bias).max() <= 1 << 30
 
 
+@given(plans(), st.integers(0, 3))
+@settings(max_examples=20, deadline=None)
+def test_the_largest_batch_is_the_last_that_is_not_refused(layout, less):
+    for block in layout.blocks:
+        block.gradient_shifts(max(1, layout.largest_batch - less))
+    tightest = min(layout.blocks, key=lambda block: block.largest_batch)
+    with pytest.raises(ValueError, match=f"at most {layout.largest_batch} so"):
+        tightest.gradient_shifts(layout.largest_batch + 1)
+
+
 def test_batches_whose_gradients_could_overflow_are_refused():
     layout = plan((4,), (3,), IntDomain(0, 255), 2)
     state = initialise(layout, 0)
