@@ -1,8 +1,11 @@
 """The CUDA kernels on this machine's GPU: first equal in every bit, then fast.
 
-Times are medians of repetitions between two events on the GPU, after one that does not count. Operands are random and
-already there. The yardstick is cuBLAS's int8 product, called through torch where it is installed; it has no epilogue.
-For residues it is the CPU's kernels, in one thread.
+Times of kernels are medians of repetitions between two events on the GPU, after one that does not count. Operands are
+random and already there. The yardstick is cuBLAS's int8 product, called through torch where it is installed; it has no
+epilogue. For residues it is the CPU's kernels, in one thread.
+
+Sessions and trainings are timed on the host, from bytes to bytes, beside the CPU's engine in as many threads as the row
+says.
 """
 
 from __future__ import annotations
@@ -18,14 +21,15 @@ from typing import Any
 import numpy as np
 from numba import config, cuda
 
-from bench.cases import gpu_checks, gpu_residues
-from bench.cases.gpu_floors import Work, floor_us, network_work, product_work
+from bench.cases import gpu_checks, gpu_circuits, gpu_heads, gpu_operations, gpu_residues
+from bench.cases.gpu_floors import Work, floor_us, network_work, product_work, steps_floor_us
 from bench.cases.options import GpuOptions
 from bench.harness.case import Reporter
+from bench.harness.machine import available_threads
 from bench.harness.timing import median_seconds
 from bench.peers.cublas import int8_product
 from bench.report.gpu import GpuRow, show, summary
-from bench.tables.gpus import gpu
+from bench.tables.gpus import Gpu, gpu
 from intnn import Conv2d, Dense, Flatten, IntDomain, IntNetwork, Lut, LutActivation, Requantise
 from intnn.machine.cuda.device import Device, device, quiet
 from intnn.ops.cuda.gemm import Tile
@@ -39,7 +43,8 @@ __all__ = ["GpuJob", "jobs", "machine", "measure", "show"]
 
 BATCHES = 9  # the median is over these
 BATCH_MS = 20.0  # about as long each
-RING = 8192  # degree of the ring that residues belong to
+PEER_REPEATS = 3  # the median of the CPU's kernels is over these
+RINGS = 8192, 16384  # degrees of the rings that residues belong to
 
 
 @dataclass(frozen=True)
@@ -92,8 +97,11 @@ def equality() -> Iterator[tuple[str, bool]]:
     with quiet():
         for name, check in gpu_checks.checks(gpu_checks.LARGE, tiles(), "numpy"):
             yield name, check()
-        for name, check in gpu_residues.checks(RING, count=3):
+        for name, check in gpu_residues.checks(RINGS[0], count=3):
             yield name, check()
+        for N in RINGS:
+            for name, check in gpu_operations.checks(N, count=3):
+                yield name, check()
 
 
 def measure(job: GpuJob, report: Reporter) -> Iterator[GpuRow]:  # noqa: ARG001 - there is one job
@@ -128,8 +136,11 @@ def figures() -> Iterator[GpuRow]:
             yield _network(images)
         yield _training((128, 64), batch=64)
         yield _training((4096, 4096), batch=4096)
-        for count in (1, 64):
-            yield from _residues(count)
+        for N in RINGS:
+            for count in (1, 64):
+                yield from _residues(N, count)
+        yield from gpu_circuits.rows(available_threads(), _sheet())
+        yield from gpu_heads.rows(available_threads())
 
 
 def _gemm(size: int) -> Iterator[GpuRow]:
@@ -212,10 +223,11 @@ def _training(hidden: tuple[int, ...], batch: int) -> GpuRow:
     return _row(f"training step {name}, batch {batch}, {_unit(tiles()[-1])}", us, operations)
 
 
-def _residues(count: int) -> Iterator[GpuRow]:
-    for work, ours, peer in gpu_residues.workloads(RING, count):
-        us, peer_us = _median_us(ours), 1e6 * median_seconds(peer, BATCHES)
-        yield GpuRow(work, us, None, "CPU, one thread", peer_us, peer_us / us)
+def _residues(N: int, count: int) -> Iterator[GpuRow]:
+    for timed in gpu_operations.workloads(N, count):
+        us, peer_us, sheet = _median_us(timed.ours), 1e6 * median_seconds(timed.peer, PEER_REPEATS), _sheet()
+        floor = None if sheet is None else steps_floor_us(timed.steps, N, sheet)
+        yield GpuRow(timed.work, us, None, "CPU, 1 thread", peer_us, peer_us / us, floor_us=floor, count=count)
 
 
 def _epilogue(columns: int) -> Epilogue:
@@ -225,8 +237,13 @@ def _epilogue(columns: int) -> Epilogue:
 
 def _floor(works: list[Work]) -> float | None:
     """The least microseconds on the GPU in use, where its data sheet is known."""
-    known = gpu(device().name)
+    known = _sheet()
     return None if known is None else floor_us(works, known)
+
+
+def _sheet() -> Gpu | None:
+    """The data sheet of the GPU in use, where it is known."""
+    return gpu(device().name)
 
 
 def _unit(tile: Tile | None) -> str:

@@ -6,9 +6,12 @@ rows up. Operations are the multiplications and additions of bytes that tensor c
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from bench.tables.gpus import Gpu
+from he.engines.cuda.roofline import needed
+from he.engines.cuda.tape import Step
 from intnn import IntNetwork
 from intnn.device.lower import Lowering
 from intnn.device.steps import ProductStep
@@ -58,3 +61,10 @@ def network_work(network: IntNetwork, inputs: int) -> list[Work]:
 def floor_us(works: list[Work], gpu: Gpu) -> float:
     """The least microseconds of kernels one after the other."""
     return sum(gpu.floor_us(work.nbytes, work.operations) for work in works)
+
+
+def steps_floor_us(steps: Iterable[Step], N: int, gpu: Gpu) -> float:
+    """The least microseconds of an engine's launches on residues, one after the other; copies are not counted."""
+    bandwidth, instructions = 1e3 * gpu.gigabytes, 1e6 * gpu.float_tflops / 2  # in a microsecond
+    needs = [needed(step, N) for step in steps]
+    return sum(max(moved / bandwidth, issued / instructions) for _, moved, issued in needs)

@@ -1,4 +1,4 @@
-"""The CUDA engine and its kernels beside those of the CPU: are they bit-equal, and what is to be timed?
+"""The CUDA engine and its kernels beside those of the CPU: are they bit-equal?
 
 The simulator checks the same on smaller rings (`tests/he/engines/cuda_simulation.py`).
 """
@@ -61,8 +61,8 @@ def answers_agree(circuit: Circuit, *, graph: bool = False) -> bool:
 def transforms_agree(N: int, count: int) -> bool:
     """Whether rows of all primes are transformed as on the CPU, and back to what they were."""
     tables = chain(N, ntt_primes(BITS, N))
-    x = _random(tables, count)
-    held, there, back, scales = _transforms(tables, x)
+    x = random_rows(tables, count)
+    held, there, back, scales = transform_memory(tables, x)
     device = transform.device_tables(tables)
     run(transform.forward(device, held, there))
     expected = x.copy()
@@ -78,12 +78,9 @@ def products_agree(parameters: Parameters) -> bool:
     rng, top, N = np.random.default_rng(0), Gadget.of(parameters, parameters.levels), parameters.poly_modulus_degree
     encoder, level = Encoder.of(parameters), parameters.levels
 
-    def residues(primes: Sequence[int], *shape: int) -> np.ndarray:
-        return np.stack([rng.integers(0, p, (*shape, N), np.uint64) for p in primes], axis=-2)
-
-    keys = SwitchingKeys.of(encoder, [(RELINEARISATION, top, residues(top.primes, len(top.groups), 2))])
-    left = [residues(parameters.primes[:level], 2) for _ in range(6)]
-    right = [[residues(parameters.primes[:level], 2) for _ in range(5)] for _ in range(3)]
+    keys = SwitchingKeys.of(encoder, [(RELINEARISATION, top, uniform(rng, top.primes, N, len(top.groups), 2))])
+    left = [uniform(rng, parameters.primes[:level], N, 2) for _ in range(6)]
+    right = [[uniform(rng, parameters.primes[:level], N, 2) for _ in range(5)] for _ in range(3)]
     largest = np.array(parameters.primes[:level], np.uint64)[:, None] - np.uint64(1)
     for one in (*left[:3], *(row[1] for row in right)):
         one[:] = largest
@@ -97,14 +94,20 @@ def products_agree(parameters: Parameters) -> bool:
     return len(found[0]) == 15 and all(np.array_equal(x, y) for x, y in zip(*found, strict=True))
 
 
-def _random(tables: Chain, count: int) -> np.ndarray:
+def uniform(rng: np.random.Generator, primes: Sequence[int], N: int, *shape: int) -> np.ndarray:
+    """Uniform residues, uint64 [*shape, primes, N]."""
+    return np.stack([rng.integers(0, p, (*shape, N), np.uint64) for p in primes], axis=-2)
+
+
+def random_rows(tables: Chain, count: int) -> np.ndarray:
+    """So many rows of every prime, in turn, uint64 [count * primes, N], with the least and the largest residue."""
     moduli = np.array(tables.primes * count, np.uint64)[:, None]
     x = np.random.default_rng(0).integers(0, moduli, (len(moduli), tables.N), np.uint64)
     x[:, 0], x[:, 1] = 0, moduli[:, 0] - np.uint64(1)
     return x
 
 
-def _transforms(tables: Chain, x: np.ndarray) -> tuple[transform.DeviceArray, ...]:
+def transform_memory(tables: Chain, x: np.ndarray) -> tuple[transform.DeviceArray, ...]:
     """The memory of rows and their transforms, the tables of both transforms, and their scales."""
     rows, degrees = len(x), [(pow(tables.N, -1, p), p) for p in tables.primes]
     scales = np.array([(w, (w << 52) // p) for w, p in degrees], np.int64)
@@ -133,26 +136,3 @@ def checks(N: int, count: int) -> Iterator[tuple[str, Callable[[], bool]]]:
         yield f"residues: tables in BFV, {packing}", partial(answers_agree, exact)
         yield f"residues: squares in CKKS, {packing}", partial(answers_agree, approximate)
         yield f"residues: squares in CKKS, {packing}, as a graph", partial(answers_agree, approximate, graph=True)
-
-
-def workloads(N: int, count: int) -> Iterator[tuple[str, Callable[[], object], Callable[[], object]]]:
-    """What is timed: the name, the call on the GPU, and the call of the CPU's kernels or engine in one thread."""
-    tables = chain(N, ntt_primes(BITS, N))
-    x, device = _random(tables, 2 * count), transform.device_tables(tables)
-    held, there, _, _ = _transforms(tables, x)
-
-    def transforms() -> None:
-        for i, row in enumerate(x):
-            evaluate.forward(tables.tables, row, i % LEVELS)
-
-    name = f"NTT, N = {N}, {LEVELS} primes, {count} ciphertexts"
-    yield name, partial(run, transform.forward(device, held, there)), transforms
-
-    circuit = compile_approximate(square_graph(), images=1)
-    rng = np.random.default_rng(0)
-    keys, request = random_keys(circuit, rng), random_request(circuit, rng)
-    theirs = RnsEngine().prepare(circuit).bind(keys, 1)
-    for graph in (False, True):
-        ours = CudaEngine(graph=graph).prepare(circuit).bind(keys)
-        name = f"a small network of squares, N = {circuit.parameters.poly_modulus_degree}{', as a graph' * graph}"
-        yield name, partial(ours.evaluate, request), partial(theirs.evaluate, request)

@@ -49,14 +49,27 @@ def rehearsed(
     evaluator = prepared.bind(b"".join(map(digit, forms)), threads, **given)
     fresh = random_ciphertext(Form.fresh(parameters), rng)
     count = len(interfaces(interface)) * sum(spec.layout.ciphertexts for spec in interface.inputs)
-    session, seconds = Session(interface, _NO_KEY, evaluator, MemoryLedger(1 + repeats), None), []
-    for nonce in range(1 + repeats):
-        names = {"circuit": interface.digest, "key": _NO_KEY, "nonce": f"{nonce:032x}"}
-        request = seal_message(Kind.REQUEST, names, [fresh] * count)
+    seconds = answer_seconds(evaluator, interface, [fresh] * count, 1 + repeats)
+    return statistics.median(seconds[1:] or seconds)
+
+
+def answer_seconds(
+    evaluator: Evaluator, interface: Interface, ciphertexts: Sequence[bytes], answers: int
+) -> list[float]:
+    """Return the seconds of a session's answers, each to the same ciphertexts in a request of its own."""
+    session, seconds = Session(interface, _NO_KEY, evaluator, MemoryLedger(answers), None), []
+    for nonce in range(answers):
+        request = rehearsed_request(interface, ciphertexts, nonce)
         before = time.perf_counter()
         session.evaluate(request)
         seconds.append(time.perf_counter() - before)
-    return statistics.median(seconds[1:] or seconds)
+    return seconds
+
+
+def rehearsed_request(interface: Interface, ciphertexts: Sequence[bytes], nonce: int) -> bytes:
+    """Return a request with ciphertexts that no client has encrypted."""
+    names = {"circuit": interface.digest, "key": _NO_KEY, "nonce": f"{nonce:032x}"}
+    return seal_message(Kind.REQUEST, names, ciphertexts)
 
 
 def random_ciphertext(form: Form, rng: np.random.Generator) -> bytes:

@@ -11,6 +11,7 @@ from bench.__main__ import app
 from bench.cases import gpu
 from bench.harness.output import add_lines
 from bench.harness.rows import Envelope, read
+from bench.report.gpu import summary
 
 
 @pytest.mark.skipif(cuda.is_available(), reason="this machine has a GPU")
@@ -45,6 +46,15 @@ def test_records_are_appended(tmp_path):
         ("a product", 2.0, 2), ("a lookup", 3.0, 2), ("a product", 2.0, 1)
     ]  # fmt: skip
     assert {line.machine["device"] for line in lines} == {"a GPU"}
+
+
+def test_a_line_says_what_an_image_takes_and_where_the_time_goes():
+    row = gpu.GpuRow("a batch", 2000.0, peer="CPU, 16 threads", peer_us=9000.0, ratio=4.5, floor_us=10.0, count=400)
+    assert summary(row) == (
+        "a batch: 2,000.0 µs, 5.00 µs each of 400; floor 10.0 µs; CPU, 16 threads: 9,000.0 µs, ratio 4.50"
+    )
+    parts = {"unpacking": 1200.0, "kernels": 30.25}
+    assert summary(replace(row, parts_us=parts)).endswith("ratio 4.50; unpacking 1,200.0, kernels 30.2")
 
 
 @pytest.fixture

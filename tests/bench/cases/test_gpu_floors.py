@@ -4,8 +4,10 @@ import pytest
 pytest.importorskip("numba_cuda", reason="the extra `cuda` is not installed")
 
 from bench.cases.gpu import example_network
-from bench.cases.gpu_floors import floor_us, network_work, product_work
+from bench.cases.gpu_floors import floor_us, network_work, product_work, steps_floor_us
+from bench.cases.gpu_predictions import RING, kernel_steps
 from bench.tables.gpus import gpu
+from he.engines.cuda.roofline import needed
 from intnn.ops.cuda.product import Product
 
 
@@ -27,3 +29,14 @@ def test_a_network_is_the_sum_of_its_steps():
     assert floor_us(works, gpu("H100")) == pytest.approx(
         sum(max(work.nbytes / 3.35e6, work.operations / 1978.9e6) for work in works)
     )
+
+
+def test_launches_on_residues_wait_for_memory_or_for_instructions():
+    steps, h100 = dict(kernel_steps()), gpu("H100")
+    waits, computes = steps["forward transform"], steps["eight combinations of the same 64 rows"]
+    _, moved, _ = needed(waits, RING)
+    _, _, issued = needed(computes, RING)
+    expected = moved / 3.35e6, issued / 33.5e6
+    assert steps_floor_us([waits], RING, h100) == pytest.approx(expected[0])
+    assert steps_floor_us([computes], RING, h100) == pytest.approx(expected[1])
+    assert steps_floor_us([waits, computes], RING, h100) == pytest.approx(sum(expected))
