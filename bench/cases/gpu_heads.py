@@ -53,7 +53,7 @@ def head_row(name: str, plan: HeadPlan, threads: int) -> GpuRow:
         seconds[engine] = dict(clock.wall)
         del trainer
     if any(head != heads[0] for head in heads):
-        raise ValueError(f"the {name} differs from the CPU's")
+        raise ValueError(f"the {name} differs from the CPU's; nothing is recorded")
     us, peer_us = (1e6 * sum(seconds[engine].values()) for engine in ("cuda", "rns"))
     return GpuRow(
         work=f"{name}: {plan.samples:,} samples, {plan.features} features, N = {plan.parameters.poly_modulus_degree}",
