@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
-from numba import cuda
 
 from bench.cases.gpu_residues import BITS, LEVELS, random_rows, transform_memory, uniform
 from he.engines.cuda.device import Board, Resident
@@ -24,7 +23,6 @@ from he.engines.rns.value import Value
 from he.engines.rns.weights import Weights
 from he.formats.switching import RELINEARISATION
 from he.kernels.cuda import transform
-from he.kernels.cuda.launches import captured, run
 from he.kernels.passes import evaluate
 from he.kernels.tables.chain import chain
 from he.ring.gadget import Gadget
@@ -32,6 +30,7 @@ from he.ring.params import Parameters
 from he.ring.primes import ntt_primes
 from he.ring.scheme import Scheme
 from he.ring.slots import automorphism
+from intnn.machine.cuda.graph import Repeated
 
 NO_WEIGHTS = Weights({}, {}, {})
 
@@ -178,11 +177,9 @@ def workloads(N: int, count: int) -> Iterator[Timed]:
 
 def transforms(N: int, count: int) -> Timed:
     """Forward transforms of all rows, as a graph."""
-    tables, stream = chain(N, ntt_primes(BITS, N)), cuda.stream()
+    tables = chain(N, ntt_primes(BITS, N))
     x, device = random_rows(tables, 2 * count), transform.device_tables(tables)
     held, there, _, _ = transform_memory(tables, x)
-    launches = transform.forward(device, held, there, stream)
-    run(launches)
 
     def peer() -> None:
         for i, row in enumerate(x):
@@ -190,7 +187,7 @@ def transforms(N: int, count: int) -> Timed:
 
     name = f"NTT, N = {N}, {LEVELS} primes{_number(count)}"
     step = Step(Kernel.FORWARD, there.copy_to_host(), np.empty((0, 1), np.int64), np.empty(0))
-    return Timed(name, captured(launches, stream), peer, (step,), N, count)
+    return Timed(name, Repeated(transform.forward(device, held, there)), peer, (step,), N, count)
 
 
 def timed(operation: Operation, parameters: Parameters, count: int) -> Timed:

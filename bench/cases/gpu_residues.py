@@ -24,7 +24,6 @@ from he.formats.compact import Form
 from he.formats.switching import RELINEARISATION
 from he.kernels.cuda import transform
 from he.kernels.cuda.columns import NONE
-from he.kernels.cuda.launches import run
 from he.kernels.passes import evaluate
 from he.kernels.tables.chain import Chain, chain
 from he.parties.rehearsal import random_ciphertext
@@ -33,6 +32,7 @@ from he.ring.params import Parameters
 from he.ring.primes import ntt_primes
 from he.ring.scheme import Scheme
 from he.testing import square_graph, table_network
+from intnn.machine.cuda.launch import run
 
 BITS = (50, 40, 30, 50)
 LEVELS = len(BITS)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -13,11 +12,12 @@ from numba import cuda
 from he.engines.cuda.tape import Kernel, Plan
 from he.kernels.cuda import rows, transform
 from he.kernels.cuda.columns import root_bytes
-from he.kernels.cuda.launches import Launch, captured, run
 from he.kernels.cuda.transform import DeviceArray, DeviceTables
 from he.kernels.tables.chain import Chain
 from he.kernels.tables.roots import quotient
 from intnn.machine.cuda.device import DeviceError, DeviceMemoryError, free_bytes, gpu_in_use, reported
+from intnn.machine.cuda.graph import Repeated
+from intnn.machine.cuda.launch import Launch
 
 Writing = Callable[[DeviceArray, Any], object]  # of a memory and a stream
 
@@ -77,7 +77,7 @@ class Board:
         plan: its plan.
         keys: uint64 [rows, N], or what `keys_for` of another board returns.
         operands: uint64 [rows, N] for every encrypted operand, those that are multiplied with times 2**52.
-        graph: whether evaluations after the first one are started by one call.
+        graph: whether evaluations after the first one are started as a graph.
 
     Attributes:
         keys: the keys.
@@ -91,11 +91,10 @@ class Board:
         keys: np.ndarray | DeviceArray,
         operands: Sequence[np.ndarray] = (),
         *,
-        graph: bool = False,
+        graph: bool = True,
     ) -> None:
         N = resident.tables.N
-        self._resident, self._wants_graph, self._lock = resident, graph, threading.Lock()
-        self._graph: Launch | None = None
+        self._resident, self._lock = resident, threading.Lock()
         with resident.gpu:
             require_memory(8 * N * plan.rows + (keys.nbytes if isinstance(keys, np.ndarray) else 0))
             self._stream = cuda.stream()
@@ -106,30 +105,31 @@ class Board:
             self._inputs = [self._memory[first : first + plan.input_rows] for first in plan.inputs]
             self._outputs = [self._memory[first : first + plan.output_rows] for first in plan.outputs]
             self.launches = [launch for step in resident.steps for launch in self._bound(*step)]
+            self._start = Repeated(self.launches, graph=graph)
 
     def _bound(self, kernel: Kernel, table: DeviceArray, terms: DeviceArray, shares: DeviceArray) -> list[Launch]:
-        """Return what launches a step on this memory and stream."""
-        resident, memory, stream = self._resident, self._memory, self._stream
+        """Return what launches a step on this memory."""
+        resident, memory = self._resident, self._memory
         tables = resident.tables
         match kernel:
             case Kernel.FORWARD:
-                return transform.forward(tables, memory, table, stream)
+                return transform.forward(tables, memory, table)
             case Kernel.INVERSE:
-                return transform.inverse(tables, memory, table, resident.scales, stream)
+                return transform.inverse(tables, memory, table, resident.scales)
             case Kernel.COMBINE | Kernel.COMBINE_TILE:
-                return rows.combine(tables, memory, resident.weights, table, terms, stream)
+                return rows.combine(tables, memory, resident.weights, table, terms)
             case Kernel.PRODUCTS:
-                return rows.products(tables, memory, resident.weights, table, terms, stream)
+                return rows.products(tables, memory, resident.weights, table, terms)
             case Kernel.SWITCH:
-                return rows.switch(tables, memory, self.keys, resident.orders, table, terms, stream)
+                return rows.switch(tables, memory, self.keys, resident.orders, table, terms)
             case Kernel.EXTEND:
-                return rows.extend(tables, memory, table, terms, shares, stream)
+                return rows.extend(tables, memory, table, terms, shares)
             case Kernel.TENSOR:
-                return rows.tensor(tables, memory, table, stream)
+                return rows.tensor(tables, memory, table)
             case Kernel.TENSOR_SUMS:
-                return rows.tensor_sums(tables, memory, table, terms, stream)
+                return rows.tensor_sums(tables, memory, table, terms)
             case Kernel.SQUARE_PARTS:
-                return rows.square_parts(tables, memory, table, stream)
+                return rows.square_parts(tables, memory, table)
 
     def keys_for(self, resident: Resident) -> np.ndarray | DeviceArray:
         """Return the keys for a board of another circuit: those of this one, or a copy if it is on another GPU."""
@@ -167,25 +167,10 @@ class Board:
         else:
             for place, residues in zip(self._inputs, inputs, strict=True):
                 place.copy_to_device(residues, stream=self._stream)
-        if self._graph is None:
-            run(self.launches)
-            self._capture()
-        else:
-            self._graph()
+        self._start(self._stream)
         outputs: list[np.ndarray] = [place.copy_to_host(stream=self._stream) for place in self._outputs]
         self._stream.synchronize()
         return outputs
-
-    def _capture(self) -> None:
-        """Capture a graph if one is wanted; who cannot have one is told why, and kernels go on being started singly."""
-        if not self._wants_graph:
-            return
-        self._wants_graph = False
-        try:
-            with reported("capturing a graph"):
-                self._graph = captured(self.launches, self._stream)
-        except RuntimeError as error:
-            warnings.warn(f"kernels are started one by one: {error}", RuntimeWarning, stacklevel=5)
 
 
 def _there(array: np.ndarray | DeviceArray) -> DeviceArray:

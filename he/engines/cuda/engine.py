@@ -47,7 +47,7 @@ class CudaEngine:
 
     name = "cuda"
 
-    def __init__(self, *, graph: bool = False) -> None:
+    def __init__(self, *, graph: bool = True) -> None:
         self._graph = graph
 
     def prepare(self, circuit: Circuit, threads: int | None = None) -> CudaPrepared:
@@ -87,7 +87,7 @@ class CudaPrepared(Unstorable, instead="store it with `PreparedCircuit.save`"):
 
     name = CudaEngine.name
 
-    def __init__(self, circuit: Circuit, encoder: Encoder, weights: Weights, graph: bool = False) -> None:
+    def __init__(self, circuit: Circuit, encoder: Encoder, weights: Weights, graph: bool = True) -> None:
         self._graph = graph
         self.circuit, self._encoder, self._weights = circuit, encoder, weights
         self._N = encoder.parameters.poly_modulus_degree

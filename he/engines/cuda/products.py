@@ -138,10 +138,8 @@ class CudaProducts(Products):
             for j, prime in enumerate(self._primes(level)):
                 one = np.array([[row[k][:, j] for k in columns] for row in right])
                 require_memory(one.nbytes)
-                launch = matrices.products(
-                    board.tables, addresses, cuda.to_device(one), memory, there, (j, prime), stream
-                )
-                launch()
+                launch = matrices.products(board.tables, addresses, cuda.to_device(one), memory, there, (j, prime))
+                launch(stream)
 
         shape = 2, self._level_of_result(level), self._N
         return [rows.reshape(shape) for rows in board.evaluate(write)]

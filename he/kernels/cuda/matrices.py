@@ -5,14 +5,12 @@ left side stays on the GPU for many products, as matrices that share ciphertexts
 addresses.
 """
 
-from typing import Any
-
 import numpy as np
 from numba import cuda, uint64
 
-from he.kernels.cuda.launches import Launch, bound
 from he.kernels.cuda.transform import THREADS, DeviceArray, DeviceTables, reduced_sum
 from he.kernels.cuda.words import madd, word_at
+from intnn.machine.cuda.launch import Launch, bound
 
 COLUMNS = 3  # of a row of the result, whose sums one thread holds in registers
 
@@ -63,7 +61,6 @@ def products(
     memory: DeviceArray,
     table: DeviceArray,
     prime: tuple[int, int],
-    stream: Any = 0,
 ) -> Launch:
     """Multiply matrices of ciphertexts modulo one prime.
 
@@ -76,7 +73,6 @@ def products(
             columns, and the place of the first of their results. A result has 3 primes rows, one after the other: the
             coefficients of 1, s and s**2.
         prime: Its row among the primes of a ciphertext, and its index in the chain.
-        stream: The stream.
 
     Returns:
         What launches it.
@@ -84,4 +80,4 @@ def products(
     row, index = prime
     threads, primes = min(THREADS, tables.N), left.shape[3]
     arguments = left, right, memory, table, row, index, primes, tables.constants
-    return bound(matrix_kernel, (tables.N // threads, len(table)), threads, stream, *arguments)
+    return bound(matrix_kernel, (tables.N // threads, len(table)), threads, *arguments)

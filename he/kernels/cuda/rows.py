@@ -15,7 +15,6 @@ from typing import Any
 from numba import cuda, uint64
 
 from he.kernels.cuda.columns import FIRST, STOP
-from he.kernels.cuda.launches import Launch, bound
 from he.kernels.cuda.transform import (
     MODULUS,
     RADIX,
@@ -26,6 +25,7 @@ from he.kernels.cuda.transform import (
     reduced_sum,
 )
 from he.kernels.cuda.words import add_share, below, madd, times
+from intnn.machine.cuda.launch import Launch, bound
 
 
 @cache
@@ -161,7 +161,6 @@ def combine(
     factors: DeviceArray,
     table: DeviceArray,
     terms: DeviceArray,
-    stream: Any = 0,
 ) -> list[Launch]:
     """Add multiples of rows, and a number for either half of the words.
 
@@ -172,10 +171,9 @@ def combine(
         table: int64 [n, 3 + 3 tile]: a range of terms, the prime, and for every sum its row, or -1, and the numbers for
             both halves, as they are.
         terms: int64 [terms, 1 + tile]: a row, and what it is multiplied with in every sum.
-        stream: The stream.
     """
     kernel = combination((table.shape[1] - 3) // 3)
-    return [_each(kernel, tables, table, stream, memory, factors, table, terms, tables.constants)]
+    return [_each(kernel, tables, table, memory, factors, table, terms, tables.constants)]
 
 
 def products(
@@ -184,7 +182,6 @@ def products(
     factors: DeviceArray,
     table: DeviceArray,
     terms: DeviceArray,
-    stream: Any = 0,
 ) -> list[Launch]:
     """Add products of rows with rows of factors.
 
@@ -194,9 +191,8 @@ def products(
         factors: uint64 [other rows, N], times 2**52.
         table: int64 [n, 5]: a range of terms, the two rows that are written, and the prime.
         terms: int64 [terms, 3]: a row of either sum, and a row of factors.
-        stream: The stream.
     """
-    return [_each(products_kernel, tables, table, stream, memory, factors, table, terms, tables.constants)]
+    return [_each(products_kernel, tables, table, memory, factors, table, terms, tables.constants)]
 
 
 def switch(
@@ -206,7 +202,6 @@ def switch(
     orders: DeviceArray,
     table: DeviceArray,
     terms: DeviceArray,
-    stream: Any = 0,
 ) -> list[Launch]:
     """Multiply digits with keys, for a key switch or a rotation.
 
@@ -218,9 +213,8 @@ def switch(
         table: int64 [n, 8]: a range of terms, the two rows that are written, and the prime; then a row, or -1, of which
             a multiple is added to the first sum, the factor, and the line of ``orders``, or -1.
         terms: int64 [terms, 3]: a digit, and the rows of the key's halves.
-        stream: The stream.
     """
-    return [_each(switch_kernel, tables, table, stream, memory, keys, orders, table, terms, tables.constants)]
+    return [_each(switch_kernel, tables, table, memory, keys, orders, table, terms, tables.constants)]
 
 
 def extend(
@@ -229,7 +223,6 @@ def extend(
     table: DeviceArray,
     terms: DeviceArray,
     shares: DeviceArray,
-    stream: Any = 0,
 ) -> list[Launch]:
     """Take coefficients from several primes to others.
 
@@ -239,19 +232,16 @@ def extend(
         table: int64 [n, 5]: a range of terms, the row that is written, its prime, and -Q times 2**52.
         terms: int64 [terms, 2]: a row of coefficients times their hats, and Q / q_i times 2**52.
         shares: float64 [terms], 1 / q_i.
-        stream: The stream.
     """
-    return [_each(extend_kernel, tables, table, stream, memory, table, terms, shares, tables.constants)]
+    return [_each(extend_kernel, tables, table, memory, table, terms, shares, tables.constants)]
 
 
-def tensor(tables: DeviceTables, memory: DeviceArray, table: DeviceArray, stream: Any = 0) -> list[Launch]:
+def tensor(tables: DeviceTables, memory: DeviceArray, table: DeviceArray) -> list[Launch]:
     """Multiply ciphertexts; the table is `tensor_kernel`'s."""
-    return [_each(tensor_kernel, tables, table, stream, memory, table, tables.constants)]
+    return [_each(tensor_kernel, tables, table, memory, table, tables.constants)]
 
 
-def tensor_sums(
-    tables: DeviceTables, memory: DeviceArray, table: DeviceArray, terms: DeviceArray, stream: Any = 0
-) -> list[Launch]:
+def tensor_sums(tables: DeviceTables, memory: DeviceArray, table: DeviceArray, terms: DeviceArray) -> list[Launch]:
     """Add products of ciphertexts.
 
     Args:
@@ -259,17 +249,16 @@ def tensor_sums(
         memory: uint64 [rows, N].
         table: int64 [n, 6]: a range of terms, the three rows that are written, and the prime.
         terms: int64 [terms, 4]: both rows of a ciphertext, and of one that is held times 2**52.
-        stream: The stream.
     """
-    return [_each(tensor_sums_kernel, tables, table, stream, memory, table, terms, tables.constants)]
+    return [_each(tensor_sums_kernel, tables, table, memory, table, terms, tables.constants)]
 
 
-def square_parts(tables: DeviceTables, memory: DeviceArray, table: DeviceArray, stream: Any = 0) -> list[Launch]:
+def square_parts(tables: DeviceTables, memory: DeviceArray, table: DeviceArray) -> list[Launch]:
     """Square both parts of ciphertexts; the table is `square_parts_kernel`'s."""
-    return [_each(square_parts_kernel, tables, table, stream, memory, table, tables.constants)]
+    return [_each(square_parts_kernel, tables, table, memory, table, tables.constants)]
 
 
-def _each(kernel: Any, tables: DeviceTables, table: DeviceArray, stream: Any, *arguments: Any) -> Launch:
+def _each(kernel: Any, tables: DeviceTables, table: DeviceArray, *arguments: Any) -> Launch:
     """Return what starts a kernel with one thread for every word of every line."""
     threads = min(THREADS, tables.N)
-    return bound(kernel, (tables.N // threads, len(table)), threads, stream, *arguments)
+    return bound(kernel, (tables.N // threads, len(table)), threads, *arguments)

@@ -27,12 +27,12 @@ from numba import cuda, uint64
 
 from he.kernels.cuda import columns
 from he.kernels.cuda.columns import FACTOR, MINUEND, ORIGIN, PRIME, SCALE, SOURCE, TARGET
-from he.kernels.cuda.launches import Launch, bound
 from he.kernels.cuda.words import below, madd, reduced, times
 from he.kernels.tables.chain import Chain
 from he.kernels.tables.roots import roots
 from intnn.machine.cuda.device import place_in_use
 from intnn.machine.cuda.intrinsics import SIMULATED
+from intnn.machine.cuda.launch import Launch, bound
 
 DeviceArray = Any
 BLOCK_BITS = 6 if SIMULATED else columns.BLOCK_BITS  # even: of the residues of a block that stays in shared memory
@@ -317,7 +317,7 @@ def inverse_blocks_kernel(memory, table, scales, constants, roots):  # type: ign
         memory[target, block * BLOCK + t + i * (BLOCK // 4)] = below(v[i], p)
 
 
-def forward(tables: DeviceTables, memory: DeviceArray, table: DeviceArray, stream: Any = 0) -> list[Launch]:
+def forward(tables: DeviceTables, memory: DeviceArray, table: DeviceArray) -> list[Launch]:
     """Transform rows of uint64 [rows, N], below 4 p, to rows below p.
 
     Args:
@@ -326,7 +326,6 @@ def forward(tables: DeviceTables, memory: DeviceArray, table: DeviceArray, strea
         table: int64 [n, 6], at most 65535 rows: the source, the target, and the index of the prime. Then the index of
             the prime that the source's residues, below it, are centred and taken from; or -1. Then the row x and the
             factor w, times 2**52, of (x - y) w, which is written in place of the transform y; or -1 and anything.
-        stream: The stream.
 
     Returns:
         What launches it, in order.
@@ -334,16 +333,14 @@ def forward(tables: DeviceTables, memory: DeviceArray, table: DeviceArray, strea
     launches, column = [], SOURCE
     for bits, count in passes(tables.N):
         arguments = memory, table, tables.constants, tables.forward, tables.halves, bits
-        launches.append(_pass(forward_pass(count), tables.N, count, len(table), stream, arguments))
+        launches.append(_pass(forward_pass(count), tables.N, count, len(table), arguments))
         column = TARGET
     grid = tables.N // BLOCK, len(table)
     arguments = memory, table, column, tables.constants, tables.forward, tables.halves
-    return [*launches, bound(forward_blocks_kernel, grid, BLOCK // 4, stream, *arguments)]
+    return [*launches, bound(forward_blocks_kernel, grid, BLOCK // 4, *arguments)]
 
 
-def inverse(
-    tables: DeviceTables, memory: DeviceArray, table: DeviceArray, scales: DeviceArray, stream: Any = 0
-) -> list[Launch]:
+def inverse(tables: DeviceTables, memory: DeviceArray, table: DeviceArray, scales: DeviceArray) -> list[Launch]:
     """Transform rows of uint64 [rows, N], below 2 p, back to rows below p, times a constant.
 
     Args:
@@ -351,23 +348,22 @@ def inverse(
         memory: The rows.
         table: int64 [n, 4], at most 65535 rows: the source, the target, the index of the prime, and that of the scale.
         scales: uint64 [scales, 2], constants with quotients of 64 bits: 1 / N, or others in its place.
-        stream: The stream.
 
     Returns:
         What launches it, in order.
     """
     grid = tables.N // BLOCK, len(table)
     arguments = memory, table, scales, tables.constants, tables.inverse
-    launches = [bound(inverse_blocks_kernel, grid, BLOCK // 4, stream, *arguments)]
+    launches = [bound(inverse_blocks_kernel, grid, BLOCK // 4, *arguments)]
     for bits, count in passes(tables.N):
         last = memory, table, tables.constants, tables.inverse, bits
-        launches.append(_pass(inverse_pass(count), tables.N, count, len(table), stream, last))
+        launches.append(_pass(inverse_pass(count), tables.N, count, len(table), last))
     return launches
 
 
-def _pass(kernel: Any, N: int, count: int, lines: int, stream: Any, arguments: tuple[Any, ...]) -> Launch:
+def _pass(kernel: Any, N: int, count: int, lines: int, arguments: tuple[Any, ...]) -> Launch:
     threads, columns = pass_shape(count)
-    return bound(kernel, ((N >> count) // columns, lines), threads, stream, *arguments)
+    return bound(kernel, ((N >> count) // columns, lines), threads, *arguments)
 
 
 def passes(N: int) -> Iterator[tuple[int, int]]:

@@ -33,7 +33,6 @@ from he.engines.rns.threads import Workers, run_on
 from he.engines.rns.traces import Traces
 from he.engines.rns.weights import Weights
 from he.formats.switching import RELINEARISATION
-from he.kernels.cuda import launches
 from he.kernels.cuda.columns import root_bytes
 from he.kernels.cuda.transform import forget_tables
 from he.parties.encrypted_network import operand_forms
@@ -47,6 +46,8 @@ from he.testing import square_graph, table_network
 from he.training.head import Descent
 from he.training.plan import HeadPlan
 from he.training.trainer import Trainer
+from intnn.machine.cuda import graph
+from intnn.machine.cuda import launch as launches
 from intnn.machine.cuda.device import DeviceError
 from tests.he.compiler.test_place import EVEN, random_program
 from tests.he.training.made import CLASSES, FEATURES, blocks, keys
@@ -78,7 +79,7 @@ def two_sessions():
     circuit, rng = compile_approximate(square_graph(), images=1, security="insecure"), np.random.default_rng(2)
     keys, requests = random_keys(circuit, rng), [random_request(circuit, rng) for _ in range(2)]
     stored, reference = RnsEngine().prepare(circuit), RnsEngine().prepare(circuit).bind(keys, 1)
-    prepared = CudaEngine(graph=True).restore(circuit, stored.arrays())
+    prepared = CudaEngine().restore(circuit, stored.arrays())
     first = prepared.bind(keys)
     second = prepared.bind(b"", like=first)
     assert second.board.keys is first.board.keys
@@ -117,11 +118,12 @@ def no_graph():
         raise RuntimeError("the stream is captured already")
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(engine_device, "captured", refused)
-        session = CudaEngine(graph=True).prepare(circuit).bind(keys)
+        patch.setattr(graph, "captured", refused)
+        session = CudaEngine().prepare(circuit).bind(keys)
+        answer = session.evaluate(request)
         with pytest.warns(RuntimeWarning, match="started one by one: the stream is captured already"):
-            answer = session.evaluate(request)
-    return answer == session.evaluate(request) == RnsEngine().prepare(circuit).bind(keys, 1).evaluate(request)
+            again = session.evaluate(request)
+    return answer == again == session.evaluate(request) == RnsEngine().prepare(circuit).bind(keys, 1).evaluate(request)
 
 
 def memory_that_is_taken():
@@ -275,7 +277,7 @@ def lost_device():
     class CudaDriverError(Exception):
         """What the driver raises, by its name."""
 
-    def fails():
+    def fails(_):
         raise CudaDriverError("[CUDA_ERROR_LAUNCH_FAILED] launch failed")
 
     evaluator.board.launches[3] = fails

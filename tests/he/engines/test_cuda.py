@@ -183,7 +183,7 @@ def test_the_kernels_that_are_started_are_counted(circuit, monkeypatch, N, passe
         monkeypatch.setattr(module, "bound", lambda kernel, *_: kernel)
     tables, plan = transform.DeviceTables(N, (), None, None, None, None), planned_only(circuit).plan
     resident = SimpleNamespace(tables=tables, weights=None, orders=None, scales=None)
-    board, started = SimpleNamespace(_resident=resident, _memory=None, _stream=0, keys=None), []
+    board, started = SimpleNamespace(_resident=resident, _memory=None, keys=None), []
     for step in plan.launches:
         started += Board._bound(board, step.kernel, step.table, step.terms, step.shares)
     assert plan.started(N).total() == len(started)
@@ -195,10 +195,11 @@ def test_the_kernels_that_are_started_are_explained(circuit):
     prepared = planned_only(circuit)
     kernels = prepared.plan.started(circuit.parameters.poly_modulus_degree)
     text = PreparedCircuit(prepared).explain()
-    assert f"  kernels of an evaluation, started one by one: {kernels.total()} (" in text
+    how = "by one graph after a session's first evaluation"
+    assert f"  kernels of an evaluation, started {how}: {kernels.total()} (" in text
     assert f"{kernels['forward']} forward" in text
-    captured = CudaPrepared(circuit, encoder_of(circuit), prepared._weights, graph=True)
-    assert "by one graph after a session's first evaluation: " in captured.remarks()[0]
+    alone = CudaPrepared(circuit, encoder_of(circuit), prepared._weights, graph=False)
+    assert "started one by one: " in alone.remarks()[0]
     each = [SimpleNamespace(name="cuda", remarks=prepared.remarks) for _ in range(2)]
     assert ResiduePrepared(None, each).remarks() == [*prepared.remarks()] * 2
 

@@ -14,13 +14,13 @@ from numba import cuda
 from he.kernels import reference
 from he.kernels.cuda import matrices, rows, transform
 from he.kernels.cuda.columns import NONE
-from he.kernels.cuda.launches import run
 from he.kernels.cuda.words import address_of
 from he.kernels.passes import evaluate
 from he.kernels.tables.chain import chain
 from he.kernels.tables.extension import extension
 from he.ring.primes import ntt_primes
 from he.ring.slots import automorphism
+from intnn.machine.cuda.launch import run
 from tests.intnn.cuda_simulation import prepare
 
 N, R = 64, 1 << 52
@@ -272,7 +272,7 @@ def matrix_products(seed, rows_of, terms, columns):
     right = cuda.to_device(y.reshape(terms, columns, 2, N))
     lines, held = matrices.lines(columns, min(1, total - 1), total), memory(x[:1], free=6 * total)
     lines[:, 3] = 1 + 6 * lines[:, 3]
-    matrices.products(TABLES, cuda.to_device(left), right, held, cuda.to_device(lines), (1, j))()
+    matrices.products(TABLES, cuda.to_device(left), right, held, cuda.to_device(lines), (1, j))(0)
     a, b = x.reshape(rows_of, terms, 2, N).astype(object), y.reshape(terms, columns, 2, N).astype(object)
     for number in range(min(1, total - 1), total):
         i, k = divmod(number, columns)

@@ -1,0 +1,174 @@
+"""Kernels that are made ready and started later, alone and as a graph, without a GPU."""
+
+import warnings
+from contextlib import contextmanager
+from types import SimpleNamespace
+
+import pytest
+
+pytest.importorskip("numba_cuda", reason="the extra `cuda` is not installed")
+
+from numba.cuda.cudadrv import driver
+
+from intnn.machine.cuda import graph, launch
+from intnn.machine.cuda.graph import Repeated
+
+
+class Kernel:
+    """What a kernel looks like to whoever starts it."""
+
+    def __init__(self, log):
+        self.log = log
+
+    def __getitem__(self, configuration):
+        return lambda *arguments: self.log.append((configuration, arguments))
+
+
+def test_nothing_runs_before_it_is_asked_for(monkeypatch):
+    log = []
+    monkeypatch.setattr(launch, "compiled", lambda kernel: kernel)
+    found = [launch.bound(Kernel(log), (1, n), 32, n, "x") for n in (1, 2)]
+    assert not log
+    launch.run(found, 7)
+    assert log == [(((1, n), 32, 7), (n, "x")) for n in (1, 2)]
+
+
+def test_threads_share_elements_out(monkeypatch):
+    log = []
+    monkeypatch.setattr(launch, "compiled", lambda kernel: kernel)
+    for size in (1, launch.THREADS, launch.THREADS + 1, 1 << 40):
+        launch.launch(Kernel(log), size, size)
+    assert log == [
+        (((blocks,), launch.THREADS, 0), (size,))
+        for size, blocks in (
+            (1, 1), (launch.THREADS, 1), (launch.THREADS + 1, 2), (1 << 40, launch.BLOCKS)
+        )
+    ]  # fmt: skip
+
+
+class Asked:
+    """A stream, its graph's builder, and the graph: what they are asked, in order."""
+
+    def __init__(self, log):
+        self.log = log
+
+    def __getattr__(self, name):
+        def asked(*arguments):
+            self.log.append((name, *(a for a in arguments if a is not self)))
+            return self
+
+        return asked
+
+
+@contextmanager
+def cleanup(log):
+    log.append("nothing is freed")
+    try:
+        yield
+    finally:
+        log.append("freed")
+
+
+@pytest.fixture
+def log(monkeypatch):
+    """What is asked of the driver while a graph is captured, in order."""
+    log = []
+    core, streams = Asked(log), SimpleNamespace(from_handle=lambda handle: log.append(handle) or core)
+    non_blocking = driver.binding.CUstream_flags.CU_STREAM_NON_BLOCKING.value
+    calls = SimpleNamespace(
+        cuStreamCreate=lambda flags: log.append("made") or {non_blocking: 5}[flags],
+        cuStreamDestroy=lambda handle: log.append(("destroyed", handle)),
+    )
+    monkeypatch.setattr("cuda.core.Stream", streams)
+    monkeypatch.setattr("numba.cuda.defer_cleanup", lambda: cleanup(log))
+    monkeypatch.setattr(driver, "driver", calls)
+    return log
+
+
+BEFORE = ["made", 5, ("create_graph_builder",), "nothing is freed", ("begin_building", "thread_local")]
+
+
+def test_a_graph_is_captured_on_a_stream_of_its_own_and_started_on_any(log):
+    start = graph.captured([lambda _: log.append("first"), lambda _: log.append("second")])
+    ended = ("end_building",), ("complete",), "freed", ("close",), ("destroyed", 5)
+    assert log == [*BEFORE, "first", "second", *ended]
+    log.clear()
+    start(0)
+    start(SimpleNamespace(handle=9))
+    assert log == [0, ("launch",), 9, ("launch",)]
+
+
+def test_a_capture_that_fails_ends_and_leaves_nothing(log):
+    def fails(_):
+        raise RuntimeError("this kernel is lost")
+
+    with pytest.raises(RuntimeError, match="lost"):
+        graph.captured([fails])
+    assert log == [*BEFORE, ("end_building",), "freed", ("close",), ("destroyed", 5)]
+
+
+def test_what_is_repeated_is_captured_the_second_time_and_once(monkeypatch):
+    log, captures = [], []
+
+    def captured(launches):
+        captures.append(launches)
+        return lambda stream: log.append(("graph", stream))
+
+    monkeypatch.setattr(graph, "captured", captured)
+    launches = [lambda stream: log.append((1, stream)), lambda stream: log.append((2, stream))]
+    start = Repeated(launches)
+    start("s")
+    assert not captures
+    start("t")
+    start()
+    assert captures == [launches]
+    assert log == [(1, "s"), (2, "s"), ("graph", "t"), ("graph", 0)]
+
+
+def test_who_wants_no_graph_gets_none(monkeypatch):
+    monkeypatch.setattr(graph, "captured", None)
+    log = []
+    start = Repeated([log.append], graph=False)
+    for stream in range(3):
+        start(stream)
+    assert log == [0, 1, 2]
+
+
+def test_a_first_time_that_fails_is_tried_again_before_anything_is_captured(monkeypatch):
+    monkeypatch.setattr(graph, "captured", lambda launches: launches[0])
+    times = []
+
+    def fails_at_first(stream):
+        times.append(stream)
+        if len(times) == 1:
+            raise RuntimeError("too little memory to load a kernel")
+
+    start = Repeated([fails_at_first])
+    with pytest.raises(RuntimeError, match="too little"):
+        start()
+    assert not start._has_run
+    start()
+    assert start._has_run
+
+
+class CUDAError(Exception):
+    """What cuda.core calls what its driver raises."""
+
+
+def test_a_capture_that_fails_is_a_warning_and_happens_once(monkeypatch):
+    captures, log = [], []
+
+    def refused(launches):
+        captures.append(launches)
+        raise CUDAError("CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED")
+
+    monkeypatch.setattr(graph, "captured", refused)
+    start = Repeated([log.append])
+    start(1)
+    with pytest.warns(RuntimeWarning, match="started one by one: capturing a graph: CUDA_ERROR_STREAM_CAPTURE"):
+        start(2)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        start(3)
+    assert log == [1, 2, 3]
+    assert len(captures) == 1
