@@ -35,7 +35,7 @@ from intnn.machine.cuda.device import Device, device, quiet
 from intnn.ops.cuda.gemm import Tile
 from intnn.ops.cuda.lookup import launch_lookup
 from intnn.ops.cuda.product import TENSOR, Epilogue, Product, Window, channels_last, fitting_tile
-from intnn.training.cuda.step import DeviceStep, to_device
+from intnn.training.cuda.step import DeviceStep
 from intnn.training.plan import plan
 from intnn.training.step import Descent, Rate, initialise
 
@@ -212,11 +212,9 @@ def _training(hidden: tuple[int, ...], batch: int) -> GpuRow:
     rng = np.random.default_rng(0)
     network = plan(hidden, (784,), IntDomain(0, 255), 10)
     stepper = DeviceStep(network, initialise(network, seed=0), batch, Descent(), tiles()[-1])
-    x, labels = (
-        to_device(rng.integers(0, 256, (batch, 784)).astype(np.uint8)),
-        cuda.to_device(rng.integers(0, 10, batch)),
-    )
-    us = _median_us(lambda: stepper.launch(x, labels, Rate(100, 16), (0, 0)))
+    stepper.inputs[...] = rng.integers(0, 256, stepper.inputs.shape)
+    stepper.write(rng.integers(0, 10, batch), Rate(100, 16), (0, 0))
+    us = _median_us(stepper.start)
     name = "-".join(map(str, (784, *hidden, 10)))
     weights = sum(block.fan_in * block.outputs for block in network.blocks)
     operations = 2 * batch * (3 * weights - network.blocks[0].fan_in * network.blocks[0].outputs)

@@ -244,7 +244,7 @@ class Lowering:
         number: int,
         y: Value,
         parameters: tuple[Array, ...],
-        launches: run.Run,
+        launches: run.Bind,
         fused: tuple[int, ...] = (),
     ) -> None:
         made = self._new(y)

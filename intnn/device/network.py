@@ -1,19 +1,20 @@
 """A network on the GPU in use: placed once, then evaluated."""
 
 import threading
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 from numba import cuda
 
 from intnn.device.arrays import on_device
 from intnn.device.lower import Lowering, Sources
-from intnn.device.values import Memory, Value
+from intnn.device.values import Memory
 from intnn.layers.nodes import Join, Node, Shape
 from intnn.machine.cuda.device import DeviceMemoryError, device, free_bytes, gpu_in_use, gpu_of, number, reported
+from intnn.machine.cuda.graph import Repeated
 from intnn.machine.cuda.launch import launch
-from intnn.ops.cuda.layers import outside_kernel
+from intnn.ops.cuda.layers import copy_kernel, outside_kernel
 from intnn.ops.cuda.product import DeviceArray, fitting_tile
 from intnn.values.arrays import Array, array, batched
 from intnn.values.domain import IntDomain, Interval
@@ -21,6 +22,7 @@ from intnn.values.value_object import Unstorable
 
 MAX_ROWS = 1 << 30  # kernels number rows in 32 bits, and go a tile beyond the last
 ENOUGH = 1 << 30  # bytes of all buffers: more inputs at once are no faster, and others want memory too
+MOST_EVALUATIONS = 8  # of different numbers of inputs, that are kept with their graphs
 
 
 class DeviceNetwork(Unstorable, instead="place the IntNetwork again"):
@@ -71,7 +73,7 @@ class DeviceNetwork(Unstorable, instead="place the IntNetwork again"):
         self._most = min(MAX_ROWS // pixels, max(1, ENOUGH // self.memory.per_input))  # inputs at once
         self._buffers: list[DeviceArray] = []
         self._capacity = 0  # the inputs that the buffers hold
-        self._views: dict[int, list[DeviceArray]] = {}
+        self._evaluations: dict[int, _Evaluation] = {}
         self._lock = threading.Lock()
         with reported("placing a network on the GPU"):
             free = free_bytes()
@@ -99,7 +101,7 @@ class DeviceNetwork(Unstorable, instead="place the IntNetwork again"):
 
         Args:
             x: Integers [batch, *input_shape] inside ``input_domain``: an array of the host, or a contiguous one on the
-                GPU, of Numba, CuPy, torch or any library that knows DLPack, which is not copied.
+                GPU, of Numba, CuPy, torch or any library that knows DLPack, which does not leave it.
 
         Returns:
             The logits, int64 [batch, classes]: of numpy, or on the GPU if the inputs were there, as an array with a
@@ -147,13 +149,11 @@ class DeviceNetwork(Unstorable, instead="place the IntNetwork again"):
         size = self._values[0].count
         batch = len(x) // size
         result = np.empty((batch, self.classes), np.int64)
-        most = self._fit(batch)
-        for start in range(0, batch, most):
-            inputs = min(most, batch - start)
-            arrays = self._arrays(inputs)
-            arrays[0].copy_to_device(x[start * size : (start + inputs) * size])
-            self._run(arrays, inputs)
-            result[start : start + inputs] = arrays[-1].copy_to_host().reshape(inputs, -1)
+        for start, stop in self._parts(batch):
+            evaluation = self._evaluation(stop - start)
+            evaluation.inputs.copy_to_device(x[start * size : stop * size])
+            evaluation.start()
+            result[start:stop] = evaluation.logits.copy_to_host().reshape(-1, self.classes)
         return result
 
     def _from_device(self, x: DeviceArray) -> DeviceArray:
@@ -161,18 +161,18 @@ class DeviceNetwork(Unstorable, instead="place the IntNetwork again"):
         batch = x.size // size
         result = cuda.device_array((batch, self.classes), np.int64)
         flat = result.reshape(result.size)
-        most = self._fit(batch)
-        for start in range(0, batch, most):
-            inputs = min(most, batch - start)
-            arrays = list(self._arrays(inputs))
-            arrays[0] = x[start * size : (start + inputs) * size]
-            arrays[-1] = flat[start * self.classes : (start + inputs) * self.classes]
-            self._run(arrays, inputs)
+        for start, stop in self._parts(batch):
+            evaluation = self._evaluation(stop - start)
+            _copy(x[start * size : stop * size], evaluation.inputs)
+            evaluation.start()
+            flat[start * self.classes : stop * self.classes].copy_to_device(evaluation.logits)
         return result
 
-    def _run(self, arrays: list[DeviceArray], inputs: int) -> None:
-        for step in self._steps:
-            step.launch([arrays[number] for number in step.reads], arrays[step.makes], inputs)
+    def _parts(self, batch: int) -> Iterator[tuple[int, int]]:
+        """The inputs that are evaluated at once, each time from the first to before the last; buffers hold them."""
+        most = self._fit(batch)
+        for start in range(0, batch, most):
+            yield start, min(start + most, batch)
 
     def _fit(self, batch: int) -> int:
         """How many inputs are evaluated at once; buffers grow to hold them, as far as there is memory."""
@@ -193,16 +193,45 @@ class DeviceNetwork(Unstorable, instead="place the IntNetwork again"):
 
     def release(self) -> None:
         """Give the buffers' memory back; the next call allocates it again. Weights stay."""
-        self._buffers, self._views, self._capacity = [], {}, 0
+        self._evaluations.clear()  # their kernels have the buffers' addresses
+        self._buffers, self._capacity = [], 0
 
-    def _arrays(self, inputs: int) -> list[DeviceArray]:
-        """Every value's place for so many inputs, as flat arrays; those of the last few numbers are kept."""
-        if inputs not in self._views:
-            while len(self._views) >= 8:
-                del self._views[next(iter(self._views))]
-            pairs = zip(self._values, self.memory.buffers, strict=True)
-            self._views[inputs] = [self._view(value, buffer, inputs) for value, buffer in pairs]
-        return self._views[inputs]
+    def _evaluation(self, inputs: int) -> "_Evaluation":
+        """The evaluation of so many inputs; those of the last few numbers are kept."""
+        found = self._evaluations.pop(inputs, None) or self._bound(inputs)
+        self._evaluations[inputs] = found  # behind the others: the first is the one that was not needed for longest
+        if len(self._evaluations) > MOST_EVALUATIONS:
+            del self._evaluations[next(iter(self._evaluations))]
+        return found
 
-    def _view(self, value: Value, buffer: int, inputs: int) -> DeviceArray:
-        return self._buffers[buffer][: inputs * value.nbytes].view(value.dtype)
+    def _bound(self, inputs: int) -> "_Evaluation":
+        pairs = zip(self._values, self.memory.buffers, strict=True)
+        arrays = [self._buffers[buffer][: inputs * value.nbytes].view(value.dtype) for value, buffer in pairs]
+        launches = [
+            launch
+            for step in self._steps
+            for launch in step.bound([arrays[number] for number in step.reads], arrays[step.makes], inputs)
+        ]
+        return _Evaluation(arrays[0], Repeated(launches), arrays[-1])
+
+
+class _Evaluation(NamedTuple):
+    """The evaluation of some number of inputs, in a network's buffers: a graph from the second time on.
+
+    Attributes:
+        inputs: Where the inputs go, flat.
+        start: Starts the kernels.
+        logits: Where the logits are then, flat.
+    """
+
+    inputs: DeviceArray
+    start: Repeated
+    logits: DeviceArray
+
+
+def _copy(x: DeviceArray, y: DeviceArray) -> None:
+    """Copy integers on the GPU to where the type may be another one."""
+    if x.dtype == y.dtype:
+        y.copy_to_device(x)
+    else:
+        launch(copy_kernel, y.size, x, y)

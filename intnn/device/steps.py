@@ -8,9 +8,9 @@ import numpy as np
 from numba import cuda
 
 from intnn.device.values import Value
-from intnn.machine.cuda.launch import launch
+from intnn.machine.cuda.launch import Launch, shared_out
 from intnn.ops.cuda import layers as kernels
-from intnn.ops.cuda.lookup import launch_lookup
+from intnn.ops.cuda.lookup import lookup_kernel
 from intnn.ops.cuda.product import DeviceArray, Product, Window
 from intnn.values.arrays import Array
 
@@ -37,8 +37,8 @@ class Step(Protocol):
     def place(self) -> None:
         """Copy its parameters to the device."""
 
-    def launch(self, read: Arrays, y: DeviceArray, inputs: int) -> None:
-        """Make a value of so many inputs; every array is flat, and as long as they need."""
+    def bound(self, read: Arrays, y: DeviceArray, inputs: int) -> list[Launch]:
+        """Return what makes a value of so many inputs; every array is flat, and as long as they need."""
 
 
 @dataclass(eq=False)
@@ -59,9 +59,9 @@ class ProductStep:
         """Copy its parameters to the device."""
         self.product.place()
 
-    def launch(self, read: Arrays, y: DeviceArray, inputs: int) -> None:
-        """Multiply; the kernel reads and writes words."""
-        self.product.launch(read[0].view(np.int32), y.view(np.int32), inputs)
+    def bound(self, read: Arrays, y: DeviceArray, inputs: int) -> list[Launch]:
+        """Return what multiplies; the kernel reads and writes words."""
+        return [self.product.bound(read[0].view(np.int32), y.view(np.int32), inputs)]
 
 
 @dataclass(eq=False)
@@ -70,14 +70,15 @@ class KernelStep:
 
     Attributes:
         parameters: Arrays of the host, copied to the device by `place`.
-        run: Launches the kernels on what is read, what is made, the parameters on the device, and the number of inputs.
+        bind: Returns what launches the kernels on what is read, what is made, the parameters on the device, and the
+            number of inputs.
     """
 
     what: str
     reads: tuple[int, ...]
     makes: int
     parameters: tuple[Array, ...]
-    run: Callable[[Arrays, DeviceArray, Arrays, int], None]
+    bind: Callable[[Arrays, DeviceArray, Arrays, int], list[Launch]]
     _placed: Arrays = field(default=(), init=False)
 
     @property
@@ -89,36 +90,38 @@ class KernelStep:
         """Copy its parameters to the device."""
         self._placed = [cuda.to_device(np.ascontiguousarray(array)) for array in self.parameters]
 
-    def launch(self, read: Arrays, y: DeviceArray, inputs: int) -> None:
-        """Launch the kernels."""
-        self.run(read, y, self._placed, inputs)
+    def bound(self, read: Arrays, y: DeviceArray, inputs: int) -> list[Launch]:
+        """Return what launches the kernels."""
+        return self.bind(read, y, self._placed, inputs)
 
 
-Run = Callable[[Arrays, DeviceArray, Arrays, int], None]
+Bind = Callable[[Arrays, DeviceArray, Arrays, int], list[Launch]]
 
 
-def window_sums(x: Value, y: Value, window: Window, group: tuple[int, int], requantise: tuple[int, int, int]) -> Run:
+def window_sums(x: Value, y: Value, window: Window, group: tuple[int, int], requantise: tuple[int, int, int]) -> Bind:
     """Sums over windows, weighted or not; the parameters are the kernel's, from the weights to the table."""
     numbers = _numbers(window)
     image = (*x.image, y.pixels, y.layout[2])
 
-    def run(read: Arrays, out: DeviceArray, placed: Arrays, inputs: int) -> None:
+    def bind(read: Arrays, out: DeviceArray, placed: Arrays, inputs: int) -> list[Launch]:
         rows, columns = inputs * y.pixels, y.layout[0]
         shapes = (rows, columns, y.width, x.width), image, numbers, group
-        launch(kernels.window_sums_kernel, rows * columns, read[0], *placed, out, *shapes, requantise)
+        arguments = read[0], *placed, out, *shapes, requantise
+        return [shared_out(kernels.window_sums_kernel, rows * columns, *arguments)]
 
-    return run
+    return bind
 
 
-def windows(channels: int, image: tuple[int, int], y: Value, window: Window) -> Run:
+def windows(channels: int, image: tuple[int, int], y: Value, window: Window) -> Bind:
     """What windows see of an input as callers have it, as rows."""
     numbers, shape = _numbers(window), (channels, *image, y.pixels, y.layout[2])
 
-    def run(read: Arrays, out: DeviceArray, _placed: Arrays, inputs: int) -> None:
+    def bind(read: Arrays, out: DeviceArray, _placed: Arrays, inputs: int) -> list[Launch]:
         size = inputs * y.size
-        launch(kernels.windows_kernel, size, read[0], out, size, y.width, y.layout[0], shape, numbers)
+        arguments = read[0], out, size, y.width, y.layout[0], shape, numbers
+        return [shared_out(kernels.windows_kernel, size, *arguments)]
 
-    return run
+    return bind
 
 
 def _numbers(window: Window) -> tuple[int, ...]:
@@ -126,28 +129,31 @@ def _numbers(window: Window) -> tuple[int, ...]:
     return (*window.size, *window.stride, *window.dilation, top, left)
 
 
-def elementwise(kernel: Any, x: Value, *numbers: Any) -> Run:
+def elementwise(kernel: Any, x: Value, *numbers: Any) -> Bind:
     """A kernel of (x, parameters..., y, numbers..., width, columns) on elements that stay where they are."""
 
-    def run(read: Arrays, out: DeviceArray, placed: Arrays, inputs: int) -> None:
-        launch(kernel, inputs * x.size, read[0], *placed, out, *numbers, x.width, x.layout[0])
+    def bind(read: Arrays, out: DeviceArray, placed: Arrays, inputs: int) -> list[Launch]:
+        return [shared_out(kernel, inputs * x.size, read[0], *placed, out, *numbers, x.width, x.layout[0])]
 
-    return run
-
-
-def lookup_bytes(read: Arrays, out: DeviceArray, placed: Arrays, _inputs: int) -> None:
-    """Look bytes up, four at a time, in a table of bytes by their bits."""
-    launch_lookup(read[0].view(np.int32), placed[0], out.view(np.int32))
+    return bind
 
 
-def moves(sources: Sequence[Value], y: Value, adds: bool) -> Run:
+def lookup_bytes(read: Arrays, out: DeviceArray, placed: Arrays, _inputs: int) -> list[Launch]:
+    """Return what looks bytes up, four at a time, in a table of bytes by their bits."""
+    x, y = read[0].view(np.int32), out.view(np.int32)
+    return [shared_out(lookup_kernel, len(x), x, placed[0], y)]
+
+
+def moves(sources: Sequence[Value], y: Value, adds: bool) -> Bind:
     """Values behind one another in the order of their elements, or added up."""
 
-    def run(read: Arrays, out: DeviceArray, _placed: Arrays, inputs: int) -> None:
-        shift, target, size = 0, (y.pixels, y.width, y.count), inputs * y.size
+    def bind(read: Arrays, out: DeviceArray, _placed: Arrays, inputs: int) -> list[Launch]:
+        launches, shift, target, size = list[Launch](), 0, (y.pixels, y.width, y.count), inputs * y.size
         for i, (array, x) in enumerate(zip(read, sources, strict=True)):
             source = (x.pixels, x.width, x.count)
-            launch(kernels.move_kernel, size, array, out, source, target, shift, size, int(adds and i > 0))
+            arguments = array, out, source, target, shift, size, int(adds and i > 0)
+            launches.append(shared_out(kernels.move_kernel, size, *arguments))
             shift += 0 if adds else x.count
+        return launches
 
-    return run
+    return bind

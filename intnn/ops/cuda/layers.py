@@ -145,6 +145,12 @@ def move_kernel(x, y, source, target, shift, size, adds):  # type: ignore[no-unt
             y[i] = y[i] + value if adds else value
 
 
+def copy_kernel(x, y):  # type: ignore[no-untyped-def]
+    """Write x, as integers of the type that y has."""
+    for i in range(cuda.grid(1), x.shape[0], cuda.gridsize(1)):
+        y[i] = x[i]
+
+
 def outside_kernel(x, lo, hi, found):  # type: ignore[no-untyped-def]
     """Set ``found`` int32 [1] to 1 if a value lies outside [lo, hi]."""
     for i in range(cuda.grid(1), x.shape[0], cuda.gridsize(1)):
@@ -160,5 +166,6 @@ KERNELS = (
     scale_kernel,
     polynomial_kernel,
     move_kernel,
+    copy_kernel,
     outside_kernel,
 )

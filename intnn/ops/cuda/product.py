@@ -14,6 +14,7 @@ from numba import cuda
 
 from intnn.machine.cuda.device import TENSOR_CORES
 from intnn.machine.cuda.intrinsics import SIMULATED
+from intnn.machine.cuda.launch import Launch, bound
 from intnn.ops.cuda.gemm import Tile, dot_kernel, tensor_kernel
 from intnn.values.arrays import Array
 
@@ -111,8 +112,8 @@ def offsets(window: Window, width: int, pixel: int, piece: int) -> np.ndarray:
 
 
 @cache
-def _compiled(tile: Tile | None, x_type: str, w_type: str, fused: bool) -> Any:
-    return cuda.jit(tensor_kernel(tile, x_type, w_type, fused) if tile else dot_kernel(x_type, w_type, fused))
+def _kernel(tile: Tile | None, x_type: str, w_type: str, fused: bool) -> Any:
+    return tensor_kernel(tile, x_type, w_type, fused) if tile else dot_kernel(x_type, w_type, fused)
 
 
 class Product:
@@ -147,7 +148,7 @@ class Product:
         self.image, self.columns = image, out
         self.out_image = window.outputs(image)
         self.out_dtype = np.dtype(np.int32) if epilogue is None else epilogue.table.dtype
-        self._kernel = _compiled(tile, x_type, _TYPES[parts[0].dtype.type], epilogue is not None)
+        self._kernel = _kernel(tile, x_type, _TYPES[parts[0].dtype.type], epilogue is not None)
         self._block = (tile.rows, tile.columns, tile.threads) if tile else (64, 64, 256)
         self._pixel = filled(channels) // 4
         # The window is seen once by every part of the weights: its pieces come again, and sums go on.
@@ -202,15 +203,18 @@ class Product:
         rows = images * self.out_image[0] * self.out_image[1]
         return cuda.device_array(rows * self.row_width * self.out_dtype.itemsize // 4, np.int32)
 
-    def launch(self, x: DeviceArray, y: DeviceArray, images: int) -> None:
-        """Multiply words that `channels_last` has laid out, and write rows of ``row_width``."""
+    def bound(self, x: DeviceArray, y: DeviceArray, images: int) -> Launch:
+        """Return what multiplies words that `channels_last` has laid out, and writes rows of ``row_width``."""
         rows = images * self.out_image[0] * self.out_image[1]
         grid = -(-rows // self._block[0]), -(-self.row_width // self._block[1])
         sizes = (rows, self.columns, self._chunks)
         places, *vectors = self._vectors
-        self._kernel[grid, self._block[2]](
-            x, self.w, y, places, self.b, *vectors, sizes, self._geometry, self._requantise
-        )  # fmt: skip
+        arguments = x, self.w, y, places, self.b, *vectors, sizes, self._geometry, self._requantise
+        return bound(self._kernel, grid, self._block[2], *arguments)
+
+    def launch(self, x: DeviceArray, y: DeviceArray, images: int) -> None:
+        """Multiply now, as `bound` does later."""
+        self.bound(x, y, images)(0)
 
     def __call__(self, x: np.ndarray) -> np.ndarray:
         """Evaluate 8-bit [batch, in, h, w] on the host -> [batch, out, h', w']."""

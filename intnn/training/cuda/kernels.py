@@ -2,7 +2,8 @@
 
 Matrices [rows, columns] are flat, with rows of ``width`` elements: the columns filled up to a multiple of 16. The
 filling is zero in matrices of bytes, and never read in matrices of int32. Images [n, h, w, c] are matrices of a row for
-each pixel, and weights [out, kh, kw, c] of a row for each tap. Scalars are int64.
+each pixel, and weights [out, kh, kw, c] of a row for each tap. Scalars are int64; those that change from step to step
+lie in memory, so that a step is the same launches every time.
 """
 
 from numba import cuda, int8, int64
@@ -169,10 +170,11 @@ def quantise_errors_kernel(  # type: ignore[no-untyped-def]
 
     Where the layer pools, d has a row for each pool and y one for each pixel: the pixels of a pool get what it has, and
     those of none get zero. ``image`` is (rows, cols, pool) of one image; ``rows`` counts those of y. The exponent
-    own[0] of y becomes above[0] + change - shift. ``sums`` int32 [columns], to be added to, become zero.
+    own[0] of y becomes above[0] + change - shift. ``sums`` int32 [columns], to be added to, become zero. ``key`` int64
+    [2] is that of the random numbers.
     """
     width = (columns + 15) // 16 * 16
-    first, second = key
+    first, second = int(key[0]), int(key[1])  # Python's in the simulator, since NumPy's warn where products wrap
     down, across, pool = image
     pooled_rows, pooled_cols = down // pool, across // pool
     shift = int64(0)
@@ -195,17 +197,18 @@ def quantise_errors_kernel(  # type: ignore[no-untyped-def]
 
 
 def update_kernel(  # type: ignore[no-untyped-def]
-    gradient, velocity, master, working, exponent, largest, rate, descent, rows, columns
+    gradient, velocity, master, working, exponent, largest, rate, scale, descent, rows, columns
 ):
     """Change velocities and master values, int32, and write ``working`` = master / 2**fraction, which products use.
 
-    ``rate`` is (bits of the gradient to drop, mantissa, shift beside ``exponent``), ``descent`` (momentum shift, decay
-    shift, limit of velocities, limit of variables, fraction). ``largest`` is reset for the next step.
+    ``rate`` int64 [2] is (mantissa, shift), ``scale`` (bits of the gradient to drop, shift beside those of ``rate`` and
+    ``exponent``), ``descent`` (momentum shift, decay shift, limit of velocities, limit of variables, fraction).
+    ``largest`` is reset for the next step.
     """
     width = (columns + 15) // 16 * 16
-    dropped, mantissa, shift = rate
+    dropped, shift = scale
     momentum, decay, velocity_limit, limit, fraction = descent
-    shift += exponent[0]
+    mantissa, shift = rate[0], shift + rate[1] + exponent[0]
     if cuda.grid(1) == 0:
         largest[0] = 0
     for i in range(cuda.grid(1), rows * width, cuda.gridsize(1)):

@@ -5,17 +5,21 @@ With what windows see as rows x [positions, in], weights w [out, in] and errors 
     forward  x wT [positions, out]       backward  e w [positions, in]       gradient  eT x [out, in]
 
 are one kernel (`intnn.ops.cuda.gemm`), which reads both operands along the axis that it sums over. So w, e and x are
-transposed first; forward, x is never written out. Exponents stay on the device, so that a step is a row of launches
-that waits for nothing but its logits.
+transposed first; forward, x is never written out. Exponents stay on the device, and what changes from step to step is
+written there by one copy. So a step is a row of launches that are always the same, one graph from the second step on,
+and waits for nothing but its logits.
 """
 
 import math
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numba import cuda
 
 from intnn.machine.cuda.device import DeviceMemoryError, free_bytes, gpu_in_use, reported
-from intnn.machine.cuda.launch import compiled, launch
+from intnn.machine.cuda.graph import Repeated
+from intnn.machine.cuda.launch import Launch, bound, shared_out
 from intnn.ops.cuda.product import TENSOR, DeviceArray, Product, Tile, Window, filled
 from intnn.training import generator
 from intnn.training.cuda import kernels
@@ -95,53 +99,63 @@ class _Block:
         image = batch * block.height * block.width * pixel
         variables = block.outputs * terms * (4 + 4 + 1 + 4) + terms * 8
         activations = positions * (out * (3 + 4 + 1) + terms + 1) + batch * math.prod(block.output_shape[:2]) * out
-        back = image if is_first else terms * out + positions * terms * 4 + (0 if block.is_dense else 4 * image)
+        back = 0 if is_first else terms * out + positions * terms * 4 + (0 if block.is_dense else 4 * image)
         return variables + activations + back + SMALL
 
-    def forward(self, inputs: DeviceArray) -> None:
+    def forward(self, inputs: DeviceArray) -> list[Launch]:
         """Evaluate bytes [batch, h, w, channels]: int32 sums [positions, out], bytes y, and slopes."""
         block = self.block
-        self._forward.launch(inputs.view(np.int32), self.sums, self.batch)
+        launches = [self._forward.bound(inputs.view(np.int32), self.sums, self.batch)]
         if block.activation is None:
-            return
+            return launches
         shape = self.positions, block.outputs
         arguments = (self.sums, *self._tables, block.shift, DOMAIN.lo, self.unpooled, self.slope, *shape)
-        launch(kernels.activate_kernel, self.unpooled.size, *arguments)
+        launches.append(shared_out(kernels.activate_kernel, self.unpooled.size, *arguments))
         if block.pool > 1:
             kind = np.uint8 if block.activation.codomain.lo >= 0 else np.int8
             x, y, image = self.unpooled.view(kind), self.y.view(kind), (block.rows, block.cols, block.pool)
-            launch(kernels.pool_kernel, y.size, x, y, block.pool_shift, y.size, filled(block.outputs), image)
+            pooling = (x, y, block.pool_shift, y.size, filled(block.outputs), image)
+            launches.append(shared_out(kernels.pool_kernel, y.size, *pooling))
+        return launches
 
-    def quantise(self, d: DeviceArray, above: DeviceArray, change: int, stream: generator.Key) -> None:
+    def quantise(self, d: DeviceArray, above: DeviceArray, change: int, key: DeviceArray) -> list[Launch]:
         """Turn int32 errors at the outputs, of exponent above + change, into bytes [positions, out] at the sums."""
         block = self.block
-        launch(kernels.largest_kernel, d.size, d, self.largest, self.pooled, block.outputs)
+        largest = shared_out(kernels.largest_kernel, d.size, d, self.largest, self.pooled, block.outputs)
         if block.activation is not None:
             change += block.pool_shift
         image, shape = (block.rows, block.cols, block.pool), (self.positions, block.outputs)
         chain, made = (above, change, self.exponent), (self.errors, self._bias_gradient)
-        arguments = (d, self.largest, stream, self.slope, *chain, *made, *shape, image)
-        launch(kernels.quantise_errors_kernel, self.errors.size, *arguments)
+        arguments = (d, self.largest, key, self.slope, *chain, *made, *shape, image)
+        return [largest, shared_out(kernels.quantise_errors_kernel, self.errors.size, *arguments)]
 
-    def backward(self) -> None:
+    def backward(self) -> list[Launch]:
         """Find the errors at the inputs, int32 [batch, h, w, channels], from those at the sums."""
         block, terms = self.block, self._taps * self._pixel
-        _transpose(self.w, self._wt, block.outputs, terms)
-        self._backward.launch(self.errors.view(np.int32), self._patches, self.positions)
+        launches = [
+            _transpose(self.w, self._wt, block.outputs, terms),
+            self._backward.bound(self.errors.view(np.int32), self._patches, self.positions),
+        ]
         if not block.is_dense:
             image, window = (block.height, block.width, block.rows, block.cols), self._window
-            launch(kernels.fold_kernel, self.d.size, self._patches, self.d, self._pixel, self.d.size, image, window)
+            arguments = (self._patches, self.d, self._pixel, self.d.size, image, window)
+            launches.append(shared_out(kernels.fold_kernel, self.d.size, *arguments))
+        return launches
 
-    def update(self, x: DeviceArray, rate: Rate, descent: Descent) -> None:
+    def update(self, x: DeviceArray, rate: DeviceArray, descent: Descent) -> list[Launch]:
         """Find the gradients from bytes x [batch, h, w, channels] and the errors at the sums, and descend."""
         block = self.block
         out, positions = block.outputs, self.positions
-        _transpose(self.errors, self._et, positions, filled(out))
         image = (block.height, block.width, block.rows * block.cols, block.cols)
-        _patches(x.view(np.int8), self._xt, positions, self._pixel, image, self._window)
-        self._gradient.launch(self._et.view(np.int32), self._weight_gradient, out)
-        launch(kernels.column_sums_kernel, self.errors.size, self.errors, self._bias_gradient, positions, out)
-        dropped, shifts = block.gradient_shifts(self.batch), gradient_scales(block, 0, rate.shift)
+        launches = [
+            _transpose(self.errors, self._et, positions, filled(out)),
+            _patches(x.view(np.int8), self._xt, positions, self._pixel, image, self._window),
+            self._gradient.bound(self._et.view(np.int32), self._weight_gradient, out),
+            shared_out(
+                kernels.column_sums_kernel, self.errors.size, self.errors, self._bias_gradient, positions, out
+            ),
+        ]  # fmt: skip
+        dropped, shifts = block.gradient_shifts(self.batch), gradient_scales(block, 0, 0)
         momentum, limit = descent.momentum_shift, block.weight_limit << block.fraction
         for values, gradient, bits, shift, decay, most, fraction, shape in (
             ((self.weight_velocity, self.weights, self.w), self._weight_gradient, dropped[0], shifts[0],
@@ -149,10 +163,10 @@ class _Block:
             ((self.bias_velocity, self.bias, self.b), self._bias_gradient, dropped[1], shifts[1],
              0, BIAS_LIMIT, block.bias_shift, (1, out)),
         ):  # fmt: skip
-            scale = bits, rate.mantissa, shift - bits
-            rule = momentum, decay, VELOCITY_LIMIT, most, fraction
-            arguments = (gradient, *values, self.exponent, self.largest, scale, rule, *shape)
-            launch(kernels.update_kernel, gradient.size, *arguments)
+            scale, rule = (bits, shift - bits), (momentum, decay, VELOCITY_LIMIT, most, fraction)
+            arguments = (gradient, *values, self.exponent, self.largest, rate, scale, rule, *shape)
+            launches.append(shared_out(kernels.update_kernel, gradient.size, *arguments))
+        return launches
 
     def variables(self) -> Variables:
         """The variables, copied to the host."""
@@ -170,6 +184,48 @@ class _Block:
 
     def _weights_there(self, weights: Array) -> DeviceArray:
         return to_device(weights.reshape(-1, self.block.channels))
+
+
+class _Incoming:
+    """What changes from step to step, and is copied to the device at once.
+
+    Args:
+        block: The first block.
+        batch: The examples of every batch.
+        blocks: How many blocks there are.
+
+    Attributes:
+        x: The inputs on the device, bytes [batch, h, w, channels] with pixels filled up.
+        labels: int64 [batch].
+        rate: int64 [2], mantissa and shift.
+        keys: int64 [2] for every block, of its random numbers.
+    """
+
+    def __init__(self, block: Block, batch: int, blocks: int) -> None:
+        self._pixels, self._channels, self._batch = batch * block.height * block.width, block.channels, batch
+        self._host = cuda.pinned_array(self.nbytes(block, batch, blocks), np.uint8)
+        self._host[:] = 0
+        self._there = cuda.to_device(self._host)
+        self.x, self.labels, numbers = self._parts(self._there)
+        self.rate, *self.keys = (numbers[i : i + 2] for i in range(0, numbers.size, 2))
+
+    @staticmethod
+    def nbytes(block: Block, batch: int, blocks: int) -> int:
+        """The bytes of all this, from shapes alone."""
+        return batch * block.height * block.width * filled(block.channels) + 8 * (batch + 2 + 2 * blocks)
+
+    def write(self, x: Array, labels: IntArray, rate: Rate, keys: Sequence[generator.Key]) -> None:
+        """Copy bytes [batch, h, w, channels], labels and numbers to the device."""
+        pixels, classes, numbers = self._parts(self._host)
+        pixels.reshape(self._pixels, -1)[:, : self._channels] = x.reshape(self._pixels, -1)
+        classes[:], numbers[:] = labels, np.concatenate([rate, *keys])
+        self._there.copy_to_device(self._host)
+
+    def _parts(self, whole: Any) -> tuple[Any, Any, Any]:
+        """The bytes of the inputs, the labels and the numbers, of the host or on the device."""
+        first = self._pixels * filled(self._channels)
+        second = first + 8 * self._batch
+        return whole[:first], whole[first:second].view(np.int64), whole[second:].view(np.int64)
 
 
 class DeviceStep(Unstorable, instead="store its `state`"):
@@ -191,8 +247,10 @@ class DeviceStep(Unstorable, instead="store its `state`"):
     def __init__(
         self, plan: Plan, state: list[Variables], batch: int, descent: Descent, tile: Tile | None = TENSOR
     ) -> None:
-        self._plan, self._descent, first, last = plan, descent, plan.blocks[0], plan.blocks[-1]
-        self.nbytes = needed = sum(_Block.nbytes(block, batch, i == 0) for i, block in enumerate(plan.blocks))
+        self._plan, first, last = plan, plan.blocks[0], plan.blocks[-1]
+        needed = _Incoming.nbytes(first, batch, len(plan.blocks))
+        needed += sum(_Block.nbytes(block, batch, i == 0) for i, block in enumerate(plan.blocks))
+        self.nbytes = needed
         """The bytes of the GPU's memory that it takes, at most."""
         self._offset = offset_of(first.inputs)
         self.inputs = np.zeros((batch, first.height, first.width, first.channels), np.uint8)
@@ -206,9 +264,11 @@ class DeviceStep(Unstorable, instead="store its `state`"):
             self._gpu = gpu_in_use()
             pairs = zip(plan.blocks, state, strict=True)
             self.blocks = [_Block(*pair, batch, tile, i == 0) for i, pair in enumerate(pairs)]
+            self._incoming = _Incoming(first, batch, len(plan.blocks))
             self._table = cuda.to_device(exponential())
             self._exponent = cuda.to_device(np.array([EXP_EXPONENT], np.int64))
             self._d = cuda.device_array(batch * filled(last.outputs), np.int32)
+            self._start = Repeated(self._launches(descent))
 
     def step(self, labels: IntArray, rate: Rate, rounding: tuple[int, int]) -> IntArray:
         """Train on the batch in ``inputs``; the arguments and the result are those of `intnn.training.step.step`.
@@ -216,37 +276,47 @@ class DeviceStep(Unstorable, instead="store its `state`"):
         Raises:
             DeviceError: Something went wrong on the GPU; the state is gone with it.
         """
-        first, last = self._plan.blocks[0], self._plan.blocks[-1]
-        _, kind = _types(first)
-        x: Array = (self.inputs ^ self._offset).view(kind).reshape(-1, first.channels)
         with reported("training on the GPU"), self._gpu:
-            self.launch(to_device(x), cuda.to_device(labels.astype(np.int64)), rate, rounding)
-            return to_host(self.blocks[-1].sums, len(labels), last.outputs).astype(np.int64)
+            self.write(labels, rate, rounding)
+            self.start()
+            return to_host(self.blocks[-1].sums, len(labels), self._plan.classes).astype(np.int64)
+
+    def write(self, labels: IntArray, rate: Rate, rounding: tuple[int, int]) -> None:
+        """Copy the batch in ``inputs``, and what else a step takes, to the GPU, which must be the one in use."""
+        seed, number = rounding
+        keys = [generator.key(seed, generator.ROUNDING, number, i) for i in range(len(self.blocks))]
+        self._incoming.write(self.inputs ^ self._offset, labels, rate, keys)
+
+    def start(self) -> None:
+        """Train on what `write` copied, without waiting for it."""
+        self._start()
 
     def state(self) -> list[Variables]:
         """The variables as they are now, copied."""
         with reported("reading what was trained from the GPU"), self._gpu:
             return [block.variables() for block in self.blocks]
 
-    def launch(self, x: DeviceArray, labels: DeviceArray, rate: Rate, rounding: tuple[int, int]) -> None:
-        """Train on bytes [batch, h, w, channels], filled up as by `to_device`, with labels int64 [batch]."""
-        seen = [x]
+    def _launches(self, descent: Descent) -> list[Launch]:
+        """What a step launches, in order."""
+        incoming, launches = self._incoming, list[Launch]()
+        seen = [incoming.x]
         for block in self.blocks:
-            block.forward(seen[-1])
+            launches += block.forward(seen[-1])
             seen.append(block.y)
         last = self.blocks[-1]
         shape = last.batch, last.block.outputs
-        arguments = (last.sums, labels, self._table, last.block.shift, self._d, *shape)
-        launch(kernels.softmax_errors_kernel, last.batch, *arguments)
+        arguments = (last.sums, incoming.labels, self._table, last.block.shift, self._d, *shape)
+        launches.append(shared_out(kernels.softmax_errors_kernel, last.batch, *arguments))
         d, above, change = self._d, self._exponent, 0
         for i in reversed(range(len(self.blocks))):
             block = self.blocks[i]
-            block.quantise(d, above, change, generator.key(rounding[0], generator.ROUNDING, rounding[1], i))
+            launches += block.quantise(d, above, change, incoming.keys[i])
             if i:
-                block.backward()
+                launches += block.backward()
                 d = block.d
-            block.update(seen[i], rate, self._descent)
+            launches += block.update(seen[i], incoming.rate, descent)
             above, change = block.exponent, block.block.weight_exponent
+        return launches
 
 
 def to_device(x: np.ndarray) -> DeviceArray:
@@ -270,9 +340,9 @@ def _bytes(rows: int, columns: int) -> DeviceArray:
     return cuda.to_device(np.zeros(rows * filled(columns), np.int8))
 
 
-def _transpose(x: DeviceArray, y: DeviceArray, rows: int, columns: int) -> None:
+def _transpose(x: DeviceArray, y: DeviceArray, rows: int, columns: int) -> Launch:
     """Transpose bytes [rows, columns], a multiple of 16: what windows of one pixel see of images of one pixel."""
-    _patches(x, y, rows, columns, (1, 1, 1, 1), (1, 1, 1, 0))
+    return _patches(x, y, rows, columns, (1, 1, 1, 1), (1, 1, 1, 0))
 
 
 def _patches(
@@ -282,6 +352,6 @@ def _patches(
     pixel: int,
     image: tuple[int, int, int, int],
     window: tuple[int, int, int, int],
-) -> None:
+) -> Launch:
     grid = -(-positions // 32), -(-window[0] * window[1] * pixel // 32)
-    compiled(kernels.patches_kernel)[grid, kernels.LANES](x, y, positions, pixel, image, window)
+    return bound(kernels.patches_kernel, grid, kernels.LANES, x, y, positions, pixel, image, window)

@@ -1,7 +1,9 @@
 """Tries the backend "cuda" in Numba's simulator, and prints the outcomes as JSON; see `tests.intnn.cuda_simulation`."""
 
 import threading
+import weakref
 from collections import Counter
+from contextlib import contextmanager
 
 import numpy as np
 import pytest
@@ -10,6 +12,7 @@ from hypothesis import strategies as st
 from numba import cuda
 
 import intnn.device.network as network_module
+import intnn.machine.cuda.graph as graph_module
 import intnn.machine.cuda.launch as launch_module
 from intnn import (
     Conv2d,
@@ -28,6 +31,7 @@ from intnn.compiled import CompiledNetwork
 from intnn.device.arrays import on_device
 from intnn.device.steps import KernelStep, ProductStep
 from intnn.machine.cuda.device import DeviceMemoryError
+from intnn.machine.cuda.launch import run
 from tests.intnn.cuda_simulation import outcomes_of, prepare
 from tests.intnn.device.networks import network as random_network
 from tests.intnn.several_gpus import Gpus
@@ -64,14 +68,20 @@ def bits_of_random_networks():
         placed = network.on_device
         assert np.array_equal(network.logits(x, "cuda"), network.logits(x, "reference")), placed.explain()
         met.update(type(step).__name__ for step in placed._steps)
-        met.update(step.run.__qualname__ for step in placed._steps if isinstance(step, KernelStep))
+        met.update(step.bind.__qualname__ for step in placed._steps if isinstance(step, KernelStep))
         met.update(len(step.what.split(", ")) for step in placed._steps if isinstance(step, ProductStep))
         met.update(type(layer).__name__ for layer in network.layers)
 
     check()
     layers = {"Conv2d", "Dense", "SumPool2d", "Scale", "Requantise", "LutActivation", "IntPolynomial", "Add",
               "Concatenate", "Flatten", "Reshape"}  # fmt: skip
-    launches = {"ProductStep", "lookup_bytes", "windows.<locals>.run", "moves.<locals>.run", "window_sums.<locals>.run"}
+    launches = {
+        "ProductStep",
+        "lookup_bytes",
+        "windows.<locals>.bind",
+        "moves.<locals>.bind",
+        "window_sums.<locals>.bind",
+    }
     kinds = layers | launches | {2}  # as many layers in one product
     assert kinds <= set(met), kinds - set(met)
 
@@ -140,7 +150,7 @@ def a_lost_device_leaves_the_host_as_it_was():
     def lost(*_arguments):
         raise CudaDriverError("Call to cuLaunchKernel results in CUDA_ERROR_LAUNCH_FAILED")
 
-    placed._steps[-1].launch = lost
+    placed._evaluations[len(x)].start._launches[-1] = lost
     with pytest.raises(DeviceError, match="the GPU was lost, and with it what was there"):
         network.logits(x, "cuda")
     assert np.array_equal(x, before)
@@ -149,7 +159,7 @@ def a_lost_device_leaves_the_host_as_it_was():
     assert network.on_device is not placed
 
 
-def arrays_on_the_device_are_not_copied():
+def arrays_on_the_device_stay_there():
     network, x = small()
     expected = network.logits(x)
     for dtype in (np.int64, np.uint8, np.int16):
@@ -177,6 +187,57 @@ def arrays_on_the_device_are_not_copied():
     turned = cuda.to_device(x).transpose((0, 1, 3, 2))
     with pytest.raises(ValueError, match="`x` must be contiguous"):
         network.logits(turned, "cuda")
+
+
+@contextmanager
+def captures():
+    """The number of kernels of every graph that is captured, and of every graph that is started, with its name."""
+    happened = []
+
+    def captured(launches):
+        happened.append(("captured", len(launches)))
+        return lambda stream: happened.append(("started", len(launches))) or run(launches, stream)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(graph_module, "captured", captured)
+        yield happened
+
+
+def a_number_of_inputs_is_a_graph_from_the_second_time_on():
+    network, x = small()
+    there, other = cuda.to_device(x), rng.integers(0, 16, x.shape)
+    with captures() as happened:
+        network.logits(x, "cuda")
+        network.logits(x[:2], "cuda")
+        assert not happened
+        assert np.array_equal(network.logits(other, "cuda"), network.logits(other))
+        kernels = len(network.on_device._steps)
+        assert happened == [("captured", kernels), ("started", kernels)]
+        for again in (there, cuda.to_device(x.astype(np.uint8))):  # wherever they are and whatever their type
+            assert np.array_equal(network.logits(again, "cuda").copy_to_host(), network.logits(x))
+        assert happened[2:] == [("started", kernels)] * 2
+
+
+def graphs_go_with_the_buffers_that_they_name():
+    network, x = small(batch=7)
+    with captures() as happened:
+        for part in (x[:3], x[:3], x, x[:3], x[:3], x):
+            assert np.array_equal(network.logits(part, "cuda"), network.logits(part))
+        assert [what for what, _ in happened] == ["captured", "started"] * 3  # of three, of three again, and of seven
+        placed = network.on_device
+        kept = [weakref.ref(evaluation.start) for evaluation in placed._evaluations.values()]
+        placed.release()
+        assert not any(one() for one in kept)
+        assert np.array_equal(network.logits(x, "cuda"), network.logits(x))
+
+
+def graphs_of_the_last_few_numbers_are_kept():
+    network, x = small(batch=10)
+    network.logits(x, "cuda")
+    placed = network.on_device
+    for count in (1, 2, 3, 4, 5, 6, 10, 7, 8):
+        network.logits(x[:count], "cuda")
+    assert list(placed._evaluations) == [2, 3, 4, 5, 6, 10, 7, 8]
 
 
 def arrays_of_other_libraries_are_taken_where_they_lie():
@@ -273,7 +334,10 @@ CHECKS = (
     buffers_are_no_larger_than_they_need_be,
     too_little_memory_is_told_before_anything_is_allocated,
     a_lost_device_leaves_the_host_as_it_was,
-    arrays_on_the_device_are_not_copied,
+    arrays_on_the_device_stay_there,
+    a_number_of_inputs_is_a_graph_from_the_second_time_on,
+    graphs_go_with_the_buffers_that_they_name,
+    graphs_of_the_last_few_numbers_are_kept,
     arrays_of_other_libraries_are_taken_where_they_lie,
     threads_take_turns,
     a_network_stays_on_its_gpu,

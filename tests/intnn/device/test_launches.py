@@ -5,7 +5,7 @@ Nothing is launched: arrays of the host stand for those on a GPU. This needs NVI
 
 from collections import Counter
 from contextlib import nullcontext
-from functools import cache
+from functools import partial
 
 import numpy as np
 import pytest
@@ -16,10 +16,10 @@ from numba import cuda, typeof, types
 
 from bench.cases.gpu_checks import SMALL, network_of_every_kernel
 from intnn import Convolution, IntDomain
-from intnn.device import network, placements, steps
+from intnn.device import network, placements
+from intnn.machine.cuda import graph, launch
 from intnn.machine.cuda.device import Device
-from intnn.ops.cuda import layers, lookup, product
-from intnn.ops.cuda.gemm import dot_kernel, tensor_kernel
+from intnn.ops.cuda import layers
 from intnn.training.cuda import kernels
 from intnn.training.cuda import step as training
 from intnn.training.plan import plan
@@ -71,11 +71,8 @@ def compiled(monkeypatch):
                 ptx(self._kernel, signature)
                 counts[self._kernel.__qualname__] += 1
 
-    def product_kernel(tile, *kinds):
-        return Kernel(tensor_kernel(tile, *kinds) if tile else dot_kernel(*kinds))
-
-    for module in (steps, network, lookup, training):
-        monkeypatch.setattr(module, "launch", lambda kernel, _size, *arguments: Kernel(kernel)(*arguments))
+    monkeypatch.setattr(launch, "compiled", Kernel)
+    monkeypatch.setattr(graph, "captured", lambda launches: partial(launch.run, launches))
     for module in (network, training):
         monkeypatch.setattr(module, "free_bytes", lambda: 1 << 40)
     for module in (network, placements):
@@ -85,10 +82,9 @@ def compiled(monkeypatch):
     for name in ("gpu_of", "number"):
         monkeypatch.setattr(network, name, lambda *_: 0)
     monkeypatch.setattr(placements, "place_in_use", lambda: (0, 0))
-    monkeypatch.setattr(training, "compiled", Kernel)
-    monkeypatch.setattr(product, "_compiled", cache(product_kernel))
     monkeypatch.setattr(cuda, "to_device", lambda values: np.array(values).view(There))
     monkeypatch.setattr(cuda, "device_array", lambda shape, dtype: np.zeros(shape, dtype).view(There))
+    monkeypatch.setattr(cuda, "pinned_array", np.zeros)
     return counts
 
 
@@ -126,7 +122,8 @@ def test_training_takes_the_memory_that_was_foreseen(compiled, allocated):
     layers = (Convolution(16, 3, 1, 1, pool=2, activation="tanh"), Convolution(32, 2, 2, 1), 64)
     layout = plan(layers, (3, 16, 16), IntDomain(-128, 127), 10)
     stepper = training.DeviceStep(layout, initialise(layout, 0), 64, Descent())
-    stepper.step(np.zeros(64, np.int64), Rate(100, 9), (1, 2))
+    for number in range(2):
+        stepper.step(np.zeros(64, np.int64), Rate(100, 9), (1, number))
     assert sum(allocated) <= stepper.nbytes <= 1.1 * sum(allocated)
     assert len(stepper.state()) == len(layout.blocks)
     assert set(compiled) - {"tensor_kernel.<locals>.kernel"} == {kernel.__qualname__ for kernel in kernels.KERNELS}

@@ -20,6 +20,7 @@ KERNELS = {
     layers.scale_kernel: ((WORDS, LONGS, LONGS, LONGS, int64, int64), 40),
     layers.polynomial_kernel: ((WORDS, LONGS, LONGS, int64, int64), 64),
     layers.move_kernel: ((BYTES, BYTES, several(3), several(3), int64, int64, int64), 64),
+    layers.copy_kernel: ((WORDS, BYTES), 40),
     layers.outside_kernel: ((LONGS, int64, int64, WORDS), 40),
 }  # fmt: skip
 

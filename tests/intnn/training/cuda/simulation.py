@@ -6,10 +6,12 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from numba import cuda
 
+import intnn.machine.cuda.graph as graph_module
 import intnn.machine.cuda.launch as launch_module
 import intnn.training.cuda.step as step_module
 from intnn import Convolution, DeviceError, IntClassifier, IntDomain
 from intnn.machine.cuda.device import DeviceMemoryError
+from intnn.machine.cuda.launch import run
 from intnn.ops.cuda.product import SIMULATED_TILE
 from intnn.training.ops import numpy_
 from intnn.training.plan import plan
@@ -72,16 +74,15 @@ def a_lost_device_leaves_the_classifier_as_it_was():
     model.fit(x, y)
     before = model.network_.fingerprint
     model.set_params(backend="cuda")
-    launch = step_module.launch
 
-    def lost(*_arguments):
+    def lost(_stream):
         raise CudaDriverError("Call to cuLaunchKernel results in CUDA_ERROR_LAUNCH_FAILED")
 
-    step_module.launch = lost
-    for learn in (model.fit, model.partial_fit):
-        with pytest.raises(DeviceError, match="training on the GPU: the GPU was lost"):
-            learn(x, y)
-    step_module.launch = launch
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(step_module, "shared_out", lambda *_: lost)
+        for learn in (model.fit, model.partial_fit):
+            with pytest.raises(DeviceError, match="training on the GPU: the GPU was lost"):
+                learn(x, y)
     assert model.network_.fingerprint == before
 
 
@@ -91,6 +92,31 @@ def too_little_memory_is_told_before_anything_is_allocated():
     with pytest.raises(DeviceMemoryError, match=r"must have \d+ bytes free for a step of 6 examples, got 1000"):
         IntClassifier((Convolution(2, 3),), epochs=1, batch_size=6, backend="cuda").fit(x, y)
     step_module.free_bytes = real
+
+
+def steps_are_a_graph_from_the_second_one_on():
+    """Whatever changes from step to step, the graph does it; and it has no launch of its own."""
+    layout, captures, started = plan((3,), (4,), IntDomain(-128, 127), 2), [], []
+
+    def captured(launches):
+        captures.append(len(launches))
+        return lambda stream: started.append(len(captures)) or run(launches, stream)
+
+    rng, state = np.random.default_rng(0), initialise(layout, 1)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(graph_module, "captured", captured)
+        ours = step_module.DeviceStep(layout, state, 5, Descent(3, 9), SIMULATED_TILE)
+        kernels = len(ours._start._launches)
+        for number, rate in enumerate((Rate(100, 2), Rate(64, 7), Rate(0, 0), Rate(127, -3))):
+            x, labels = rng.integers(-128, 128, ours.inputs.shape), rng.integers(0, 2, 5)
+            ours.inputs[...] = x + 128
+            logits = ours.step(labels, rate, (1 << 40, number))
+            assert np.array_equal(
+                logits, step(layout, state, x, labels, rate, Descent(3, 9), (1 << 40, number), numpy_)
+            )
+            assert_equal(ours.state(), state)
+    assert captures == [kernels]
+    assert len(started) == 3
 
 
 def training_stays_on_its_gpu():
@@ -109,6 +135,7 @@ CHECKS = (
     classifiers_learn_and_predict_alike,
     a_lost_device_leaves_the_classifier_as_it_was,
     too_little_memory_is_told_before_anything_is_allocated,
+    steps_are_a_graph_from_the_second_one_on,
     training_stays_on_its_gpu,
 )
 

@@ -19,10 +19,10 @@ KERNELS = {
     kernels.softmax_errors_kernel: ((WORDS, LONGS, LONGS, int64, WORDS, int64, int64), 80, 0),
     kernels.largest_kernel: ((WORDS, LONGS, int64, int64), 64, 8),
     kernels.quantise_errors_kernel: (
-        (WORDS, LONGS, several(2), BYTES, LONGS, int64, LONGS, BYTES, WORDS, int64, int64, several(3)), 64, 0
+        (WORDS, LONGS, LONGS, BYTES, LONGS, int64, LONGS, BYTES, WORDS, int64, int64, several(3)), 64, 0
     ),
     kernels.update_kernel: (
-        (WORDS, WORDS, WORDS, BYTES, LONGS, LONGS, several(3), several(5), int64, int64), 64, 0
+        (WORDS, WORDS, WORDS, BYTES, LONGS, LONGS, LONGS, several(2), several(5), int64, int64), 64, 0
     ),
 }  # fmt: skip
 
