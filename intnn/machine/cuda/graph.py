@@ -41,7 +41,7 @@ class Repeated:
             try:
                 with reported("capturing a graph"):
                     self._start = captured(self._launches)
-            except RuntimeError as error:
+            except (RuntimeError, ImportError) as error:  # of the GPU, or of a cuda-core that knows no graphs
                 warnings.warn(f"kernels are started one by one: {error}", RuntimeWarning, stacklevel=2)
         self._start(stream)
         self._has_run = True

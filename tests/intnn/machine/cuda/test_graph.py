@@ -155,17 +155,24 @@ class CUDAError(Exception):
     """What cuda.core calls what its driver raises."""
 
 
-def test_a_capture_that_fails_is_a_warning_and_happens_once(monkeypatch):
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (CUDAError("CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED"), "capturing a graph: CUDA_ERROR_STREAM_CAPTURE"),
+        (ImportError("cannot import name 'Stream'"), "cannot import name 'Stream'"),
+    ],
+)
+def test_a_capture_that_fails_is_a_warning_and_happens_once(monkeypatch, error, said):
     captures, log = [], []
 
     def refused(launches):
         captures.append(launches)
-        raise CUDAError("CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED")
+        raise error
 
     monkeypatch.setattr(graph, "captured", refused)
     start = Repeated([log.append])
     start(1)
-    with pytest.warns(RuntimeWarning, match="started one by one: capturing a graph: CUDA_ERROR_STREAM_CAPTURE"):
+    with pytest.warns(RuntimeWarning, match=f"started one by one: {said}"):
         start(2)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
