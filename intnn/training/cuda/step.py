@@ -36,7 +36,7 @@ SMALL = 1 << 14  # bytes of a block's vectors and tables, at most
 
 
 class _Block:
-    """One block's variables and buffers on the device.
+    """One block's variables and buffers on the device, and what launches its kernels.
 
     Args:
         block: The plan.
@@ -103,7 +103,7 @@ class _Block:
         return variables + activations + back + SMALL
 
     def forward(self, inputs: DeviceArray) -> list[Launch]:
-        """Evaluate bytes [batch, h, w, channels]: int32 sums [positions, out], bytes y, and slopes."""
+        """Return what evaluates bytes [batch, h, w, channels]: int32 sums [positions, out], bytes y, and slopes."""
         block = self.block
         launches = [self._forward.bound(inputs.view(np.int32), self.sums, self.batch)]
         if block.activation is None:
@@ -119,7 +119,10 @@ class _Block:
         return launches
 
     def quantise(self, d: DeviceArray, above: DeviceArray, change: int, key: DeviceArray) -> list[Launch]:
-        """Turn int32 errors at the outputs, of exponent above + change, into bytes [positions, out] at the sums."""
+        """Return what turns int32 errors at the outputs into bytes [positions, out] at the sums.
+
+        The exponent of the errors is above + change, and ``key`` int64 [2] that of the random numbers.
+        """
         block = self.block
         largest = shared_out(kernels.largest_kernel, d.size, d, self.largest, self.pooled, block.outputs)
         if block.activation is not None:
@@ -130,7 +133,7 @@ class _Block:
         return [largest, shared_out(kernels.quantise_errors_kernel, self.errors.size, *arguments)]
 
     def backward(self) -> list[Launch]:
-        """Find the errors at the inputs, int32 [batch, h, w, channels], from those at the sums."""
+        """Return what finds the errors at the inputs, int32 [batch, h, w, channels], from those at the sums."""
         block, terms = self.block, self._taps * self._pixel
         launches = [
             _transpose(self.w, self._wt, block.outputs, terms),
@@ -143,7 +146,11 @@ class _Block:
         return launches
 
     def update(self, x: DeviceArray, rate: DeviceArray, descent: Descent) -> list[Launch]:
-        """Find the gradients from bytes x [batch, h, w, channels] and the errors at the sums, and descend."""
+        """Return what finds the gradients, and descends.
+
+        They come from bytes x [batch, h, w, channels] and the errors at the sums; ``rate`` int64 [2] is the mantissa
+        and the shift.
+        """
         block = self.block
         out, positions = block.outputs, self.positions
         image = (block.height, block.width, block.rows * block.cols, block.cols)
@@ -151,10 +158,8 @@ class _Block:
             _transpose(self.errors, self._et, positions, filled(out)),
             _patches(x.view(np.int8), self._xt, positions, self._pixel, image, self._window),
             self._gradient.bound(self._et.view(np.int32), self._weight_gradient, out),
-            shared_out(
-                kernels.column_sums_kernel, self.errors.size, self.errors, self._bias_gradient, positions, out
-            ),
-        ]  # fmt: skip
+            shared_out(kernels.column_sums_kernel, self.errors.size, self.errors, self._bias_gradient, positions, out),
+        ]
         dropped, shifts = block.gradient_shifts(self.batch), gradient_scales(block, 0, 0)
         momentum, limit = descent.momentum_shift, block.weight_limit << block.fraction
         for values, gradient, bits, shift, decay, most, fraction, shape in (
