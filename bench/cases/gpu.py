@@ -97,7 +97,7 @@ def equality() -> Iterator[tuple[str, bool]]:
     with quiet():
         for name, check in gpu_checks.checks(gpu_checks.LARGE, tiles(), "numpy"):
             yield name, check()
-        for name, check in gpu_residues.checks(RINGS[0], count=3):
+        for name, check in gpu_residues.checks(RINGS[0]):
             yield name, check()
         for N in RINGS:
             for name, check in gpu_operations.checks(N, count=3):

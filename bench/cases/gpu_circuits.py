@@ -41,10 +41,8 @@ def rows(threads: int, sheet: Gpu | None) -> Iterator[GpuRow]:
     """
     model = shipped.load(MODEL)
     assert isinstance(model, Graph)
-    one, batch = (
-        compile_approximate(model, images=1, packing="latency"),
-        compile_approximate(model, packing="throughput"),
-    )
+    one = compile_approximate(model, images=1, packing="latency")
+    batch = compile_approximate(model, packing="throughput")
     yield from circuit_rows(MODEL, one, 1, sheet, answers=9)
     yield from circuit_rows(MODEL, batch, threads, sheet, answers=3, graphs=(True,))
 

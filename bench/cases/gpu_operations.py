@@ -8,7 +8,7 @@ from functools import partial
 
 import numpy as np
 
-from bench.cases.gpu_residues import BITS, LEVELS, random_rows, transform_memory, uniform
+from bench.cases.gpu_residues import BITS, LEVELS, random_rows, transform_memory, transforms_agree, uniform
 from he.engines.cuda.device import Board, Resident
 from he.engines.cuda.places import places, rotations, stacked
 from he.engines.cuda.schemes import recorded
@@ -156,13 +156,14 @@ def left_as_it_is(*_: object) -> None:
 def parameters_of(scheme: Scheme, N: int) -> Parameters:
     """Secure parameters of three data primes for N = 8192, and of six for twice as much."""
     bits = 50, *[40] * (2 if N == 8192 else 5), 50
-    return (
-        Parameters(scheme, N, bits, plain_modulus=65537) if scheme.exact else Parameters(scheme, N, bits, scale_bits=40)
-    )
+    if scheme.exact:
+        return Parameters(scheme, N, bits, plain_modulus=65537)
+    return Parameters(scheme, N, bits, scale_bits=40)
 
 
 def checks(N: int, count: int) -> Iterator[tuple[str, Callable[[], bool]]]:
     """The checks with their names; each says whether the device and the CPU agree in every bit."""
+    yield f"residues: transforms, N = {N}", partial(transforms_agree, N, count)
     for scheme, operation in OPERATIONS:
         both = partial(Both, operation, parameters_of(scheme, N), count)
         yield f"residues: {operation.name}, {scheme.name}, N = {N}", lambda both=both: both().agree()  # type: ignore[misc]
