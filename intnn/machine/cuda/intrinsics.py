@@ -8,11 +8,69 @@ from numba import config
 SIMULATED = bool(config.ENABLE_CUDASIM)
 
 if SIMULATED:
-    from intnn.machine.cuda.simulated import commit, copy4, dp4a, load4, mma, store4, wait_for
+    from intnn.machine.cuda.simulated import (
+        arrive,
+        await_phase,
+        commit,
+        copy4,
+        copy_tile,
+        dp4a,
+        expect_bytes,
+        in_flight,
+        init_barrier,
+        load4,
+        mma,
+        settled,
+        store2,
+        store4,
+        tensor_map,
+        wait_for,
+        warpgroup_mma,
+    )
 else:
-    from intnn.machine.cuda.assembly import commit, copy4, dp4a, load4, mma, store4, wait_for
+    from intnn.machine.cuda.assembly import (
+        arrive,
+        await_phase,
+        commit,
+        copy4,
+        copy_tile,
+        dp4a,
+        expect_bytes,
+        in_flight,
+        init_barrier,
+        load4,
+        mma,
+        settled,
+        store2,
+        store4,
+        tensor_map,
+        wait_for,
+        warpgroup_mma,
+    )
 
 # Accesses to four words at once need their array on a 16-byte border, which the simulator has no notion of.
 ALIGNMENT = None if SIMULATED else 16
+LINE_BLOCK = None if SIMULATED else 1024  # the border of eight lines of 128 bytes, as `warpgroup_mma` reads them
 
-__all__ = ["ALIGNMENT", "SIMULATED", "commit", "copy4", "dp4a", "load4", "mma", "store4", "wait_for"]
+__all__ = [
+    "ALIGNMENT",
+    "LINE_BLOCK",
+    "SIMULATED",
+    "arrive",
+    "await_phase",
+    "commit",
+    "copy4",
+    "copy_tile",
+    "dp4a",
+    "expect_bytes",
+    "in_flight",
+    "init_barrier",
+    "load4",
+    "mma",
+    "settled",
+    "store2",
+    "store4",
+    "tensor_map",
+    "wait_for",
+    "warpgroup_mma",
+]

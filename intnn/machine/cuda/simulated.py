@@ -5,11 +5,14 @@ Sums are Python ints: an accumulator that would wrap on a GPU cannot be stored h
 
 import struct
 import threading
+import time
 from collections.abc import Callable
 from operator import mul
 from typing import Any
 
 Four = tuple[int, int, int, int]
+PATIENCE = 60.0  # seconds that a thread waits for others, which are threads of Python
+_LOCK = threading.Lock()
 
 
 def _bytes_of(kind: str) -> Callable[[int], Four]:
@@ -56,6 +59,13 @@ def load4(words: Any, index: int) -> Four:
     return tuple(int(words[index + i]) for i in range(4))  # type: ignore[return-value]
 
 
+def store2(words: Any, index: int, values: tuple[int, int]) -> None:
+    """Write two words from ``index`` on, a multiple of two."""
+    if index % 2:
+        raise ValueError(f"`index` of an access to two words must be a multiple of two, got {index}")
+    words[index], words[index + 1] = values
+
+
 def store4(words: Any, index: int, values: Four) -> None:
     """Write four words from ``index`` on, a multiple of four."""
     _require_aligned(index)
@@ -75,6 +85,104 @@ def commit() -> None:
 def wait_for(pending: int) -> Any:  # noqa: ARG001
     """A function that does nothing, since copies are made at once."""
     return lambda: None
+
+
+def init_barrier(shared: Any, index: int, count: int) -> None:
+    """Make a barrier of two words: arrivals that end a phase, and all that have been; bytes are never missed."""
+    shared[index], shared[index + 1] = count, 0
+
+
+def _bytes_missed() -> dict[int, int]:
+    """The bytes that barriers of this block wait for, by their indices."""
+    thread: Any = threading.current_thread()
+    missed: dict[int, int] = vars(thread._manager).setdefault("bytes", {})
+    return missed
+
+
+def expect_bytes(shared: Any, index: int, count: int) -> None:  # noqa: ARG001
+    """Have a barrier wait for so many bytes; this thread arrives with the last of them."""
+    _bytes_missed()[index] = count
+
+
+def arrive(shared: Any, index: int) -> None:
+    """Arrive at a barrier."""
+    with _LOCK:
+        shared[index + 1] += 1
+
+
+def await_phase(shared: Any, index: int, parity: int) -> None:
+    """Wait until the phase of this parity is over."""
+    start = time.monotonic()
+    while int(shared[index + 1]) // int(shared[index]) % 2 == parity:
+        if time.monotonic() - start > PATIENCE:
+            raise TimeoutError("nobody ends the phase that is waited for")
+        time.sleep(0)
+
+
+def copy_tile(rows: int) -> Callable[..., None]:
+    """A function (shared, to, map, byte, row, barrier) that copies ``rows`` lines of 128 bytes, in swizzled order."""
+
+    def copy(shared: Any, to: int, map_: Any, byte: int, row: int, barrier: int) -> None:
+        for line in range(rows):
+            for piece in range(8):
+                for i in range(4):
+                    at, word = row + line, byte // 4 + 4 * piece + i
+                    inside = at < map_.shape[0] and word < map_.shape[1]
+                    shared[to + 32 * line + 4 * (piece ^ line % 8) + i] = map_[at, word] if inside else 0
+        missed = _bytes_missed()
+        missed[barrier] -= 128 * rows
+        if not missed[barrier]:
+            arrive(shared, barrier)
+
+    return copy
+
+
+def tensor_map(array: Any, rows: int, row_bytes: int, box: int) -> Any:  # noqa: ARG001
+    """The matrix itself, int32 words [rows, row_bytes / 4]."""
+    return array.reshape(rows, row_bytes // 4)
+
+
+def warpgroup_mma(columns: int, a_type: str, b_type: str) -> Callable[[Any, Any, int, int, int], None]:
+    """A function (sums, shared, a, b, goes_on) that puts sums or 0, + a bT into ``sums``; see the module `assembly`."""
+    a_bytes, b_bytes = _bytes_of(a_type), _bytes_of(b_type)
+
+    def line(words: Any, start: int, number: int, kind: Callable[[int], Four]) -> list[int]:
+        first = start + 32 * number
+        at = (first + 4 * (piece ^ number % 8) + word for piece in range(8) for word in range(4))
+        return [value for place in at for value in kind(int(words[place]))]
+
+    def start(sums: Any, shared: Any, a: int, b: int, goes_on: int) -> None:
+        if a % 256 or b % 256:
+            raise ValueError(f"`a` and `b` must be on borders of 1024 bytes, got words {a} and {b}")
+        thread: Any = threading.current_thread()
+        warp, lane = divmod(thread.thread_id % 128, 32)
+        rows = [line(shared, a, 16 * warp + lane // 4 + 8 * half, a_bytes) for half in (0, 1)]
+        for pair in range(columns // 8):
+            for side in (0, 1):
+                column = line(shared, b, 8 * pair + 2 * (lane % 4) + side, b_bytes)
+                for half in (0, 1):
+                    at = 4 * pair + 2 * half + side
+                    sums[at] = int(sums[at]) * goes_on + sum(map(mul, rows[half], column))
+
+    return start
+
+
+def in_flight(pending: int) -> Callable[[], None]:  # noqa: ARG001
+    """A function that waits for the threads of the warp, whose products have all been made then."""
+
+    def wait() -> None:
+        thread: Any = threading.current_thread()
+        with _LOCK:
+            barriers = vars(thread._manager).setdefault("warps", {})
+            barrier = barriers.setdefault(thread.thread_id // 32, threading.Barrier(32, timeout=PATIENCE))
+        barrier.wait()
+
+    return wait
+
+
+def settled(columns: int) -> Any:  # noqa: ARG001
+    """A function that does nothing, since products are made at once."""
+    return lambda _sums: None
 
 
 def _require_aligned(index: int) -> None:

@@ -68,7 +68,7 @@ class Tile:
 
 
 @cuda.jit(device=True, inline="always")
-def _finish(total, multiplier, table, column, requantise):  # type: ignore[no-untyped-def]
+def finish(total, multiplier, table, column, requantise):  # type: ignore[no-untyped-def]
     """The byte that a sum becomes: requantised, saturated and looked up."""
     shift, lo, hi = requantise
     value = (int64(total) * multiplier[column] + ((int64(1) << shift) >> 1)) >> shift
@@ -189,7 +189,7 @@ def tensor_kernel(tile: Tile, x_type: str, w_type: str, fused: bool) -> Kernel:
                     if fused:
                         word = int32(0)
                         for k in range(4):
-                            word |= _finish(four[k], multiplier, table, at + k, requantise) << (8 * k)
+                            word |= finish(four[k], multiplier, table, at + k, requantise) << (8 * k)
                         y[(row * y_width + at) // 4] = word
                     else:
                         store4(y, row * y_width + at, four)
@@ -264,7 +264,7 @@ def dot_kernel(x_type: str, w_type: str, fused: bool) -> Kernel:
                 if fused:
                     packed = int32(0)
                     for j in range(4):
-                        byte = _finish(total[i, j], multiplier, table, column + j, requantise)
+                        byte = finish(total[i, j], multiplier, table, column + j, requantise)
                         packed |= byte << (8 * j)
                     y[(row * y_width + column) // 4] = packed
                 else:
