@@ -5,13 +5,17 @@ from dataclasses import dataclass
 from functools import cache
 
 import pytest
-from numba import cuda, int8, int32, int64, types, uint8
+from numba import cuda, int8, int32, int64, types, uint8, uint64
 
 AMPERE, HOPPER, BLACKWELL = (8, 0), (9, 0), (12, 0)
 CAPABILITIES = (AMPERE, HOPPER, BLACKWELL)
-RESERVED = {HOPPER: 1024}  # bytes of shared memory that the assembler counts and a kernel has not asked for
+HOPPER_ALONE = (9, 0, "a")  # with instructions that later ones do not have; Numba compiles for it on a Hopper
+RESERVED = {
+    HOPPER: 1024,
+    HOPPER_ALONE: 1024,
+}  # bytes of shared memory that the assembler counts and a kernel has not asked for
 
-WORDS, LONGS, BYTES, TABLE = int32[::1], int64[::1], int8[::1], uint8[::1]
+WORDS, LONGS, BYTES, TABLE, MAP = int32[::1], int64[::1], int8[::1], uint8[::1], uint64[::1]
 
 
 def several(count):
@@ -36,8 +40,8 @@ needs_compiler = pytest.mark.skipif(bool(compiler_missing()), reason=f"no NVVM: 
 
 
 @cache
-def ptx(kernel, signature, capability=HOPPER):
-    return cuda.compile_ptx(kernel, signature, cc=capability)[0]
+def ptx(kernel, signature, capability=HOPPER, most_threads=None):
+    return cuda.compile_ptx(kernel, signature, cc=capability, launch_bounds=most_threads)[0]
 
 
 @dataclass(frozen=True)
@@ -61,7 +65,7 @@ def resources(code, capability=HOPPER):
     """What the assembler says of PTX: NVIDIA's, which comes with numba-cuda and needs no GPU."""
     from cuda.core import Linker, LinkerOptions, ObjectCode
 
-    options = LinkerOptions(arch="sm_{}{}".format(*capability), ptxas_options=["-v"], verbose=True)
+    options = LinkerOptions(arch="sm_" + "".join(map(str, capability)), ptxas_options=["-v"], verbose=True)
     linker = Linker(ObjectCode.from_ptx(code.encode()), options=options)
     linker.link("cubin")
     said = linker.get_info_log()
@@ -77,9 +81,9 @@ def resources(code, capability=HOPPER):
     )  # fmt: skip
 
 
-def hold(kernel, signature, capability, registers, stack=0, shared=0):
+def hold(kernel, signature, capability, registers, stack=0, shared=0, most_threads=None):
     """Hold that a kernel has no floats and no calls, spills nothing, and stays within limits; its PTX is returned."""
-    code = ptx(kernel, signature, capability)
+    code = ptx(kernel, signature, capability, most_threads)
     assert not FLOATS.search(code)
     assert ".extern .func" not in code  # an instruction that the compiler took for a function
     taken = resources(code, capability)

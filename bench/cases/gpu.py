@@ -32,9 +32,8 @@ from bench.report.gpu import GpuRow, show, summary
 from bench.tables.gpus import Gpu, gpu
 from intnn import Conv2d, Dense, Flatten, IntDomain, IntNetwork, Lut, LutActivation, Requantise
 from intnn.machine.cuda.device import Device, device, quiet
-from intnn.ops.cuda.gemm import Tile
 from intnn.ops.cuda.lookup import launch_lookup
-from intnn.ops.cuda.product import TENSOR, Epilogue, Product, Window, channels_last, fitting_tile
+from intnn.ops.cuda.product import TENSOR, AnyTile, Epilogue, Product, Window, channels_last, fitting_tile
 from intnn.training.cuda.step import DeviceStep
 from intnn.training.plan import plan
 from intnn.training.step import Descent, Rate, initialise
@@ -87,9 +86,10 @@ def machine() -> dict[str, Any]:
     }
 
 
-def tiles() -> tuple[Tile | None, ...]:
+def tiles() -> tuple[AnyTile, ...]:
     """What the GPU can run: None for dp4a, and a tile for the tensor cores where there are any."""
-    return (None, TENSOR) if fitting_tile(device().capability) else (None,)
+    fitting = fitting_tile(device().capability)
+    return (None,) if fitting is None else (None, TENSOR) if fitting == TENSOR else (None, TENSOR, fitting)
 
 
 def equality() -> Iterator[tuple[str, bool]]:
@@ -166,7 +166,7 @@ def _convolution(images: int, channels: int, side: int, kernel: int) -> Iterator
     w = rng.integers(-128, 128, (channels, channels, kernel, kernel)).astype(np.int8)
     operands = cuda.to_device(channels_last(x))
     window = Window((kernel, kernel), borders=(kernel // 2,) * 4)
-    for tile in tiles():
+    for tile in tiles()[:2]:  # groups of warps multiply matrices alone
         product = Product(w, np.zeros(channels), (side, side), window, _epilogue(channels), x_type="u8", tile=tile)
         y = product.output(images)
         us = _median_us(lambda product=product, y=y: product.launch(operands, y, images))  # type: ignore[misc]
@@ -244,8 +244,8 @@ def _sheet() -> Gpu | None:
     return gpu(device().name)
 
 
-def _unit(tile: Tile | None) -> str:
-    return "dp4a" if tile is None else "tensor cores"
+def _unit(tile: AnyTile) -> str:
+    return "dp4a" if tile is None else tile.unit
 
 
 def _row(work: str, us: float, operations: int, peer: str | None = None, peer_us: float | None = None) -> GpuRow:

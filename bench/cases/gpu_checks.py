@@ -1,7 +1,7 @@
 """Is every CUDA kernel bit-equal to its definition? The same checks run in Numba's simulator and on a GPU."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -20,9 +20,9 @@ from intnn import (
     SumPool2d,
     ops,
 )
-from intnn.ops.cuda.gemm import Tile
 from intnn.ops.cuda.lookup import lookup
-from intnn.ops.cuda.product import Epilogue, conv2d, dense
+from intnn.ops.cuda.product import AnyTile, Epilogue, conv2d, dense
+from intnn.ops.cuda.warpgroups import GroupTile
 from intnn.training.cuda.step import DeviceStep
 from intnn.training.examples import offset_of
 from intnn.training.ops import numpy_
@@ -47,15 +47,19 @@ SMALL = Sizes(rows=20, inner=133, columns=21, images=2, channels=5, side=4)
 LARGE = Sizes(rows=1037, inner=2077, columns=523, images=9, channels=37, side=29)
 
 
-def checks(sizes: Sizes, tiles: Sequence[Tile | None], backend: str) -> Iterator[tuple[str, Callable[[], bool]]]:
+def checks(sizes: Sizes, tiles: Sequence[AnyTile], backend: str) -> Iterator[tuple[str, Callable[[], bool]]]:
     """The checks with their names; products are compared with those of ``backend``.
 
     Training is checked with the last tile.
     """
     for tile in tiles:
-        unit = "dp4a" if tile is None else f"mma.sync, {tile.rows} x {tile.columns}, {tile.stages} stages"
+        unit = "dp4a" if tile is None else f"{tile.unit}, {tile.rows} x {tile.columns}, {tile.stages} stages"
         yield f"dense, {unit}", lambda tile=tile: _dense(sizes, tile, backend)  # type: ignore[misc]
-        yield f"conv2d and table, {unit}", lambda tile=tile: _conv2d(sizes, tile, backend)  # type: ignore[misc]
+        if isinstance(tile, GroupTile):  # which multiplies matrices alone, and has blocks go from part to part
+            many = replace(sizes, rows=16 * sizes.rows, inner=sizes.inner // 4, columns=4 * sizes.columns)
+            yield f"dense and table, {unit}", lambda tile=tile, many=many: _table(many, tile, backend)  # type: ignore[misc]
+        else:
+            yield f"conv2d and table, {unit}", lambda tile=tile: _conv2d(sizes, tile, backend)  # type: ignore[misc]
     for kind, (network, batch) in trainings(sizes).items():
         name = f"training steps, {kind}"
         yield name, lambda network=network, batch=batch: _training(network, batch, tiles[-1])  # type: ignore[misc]
@@ -74,27 +78,43 @@ def trainings(sizes: Sizes) -> dict[str, tuple[Plan, int]]:
     return {kind: (network, min(sizes.rows // 4, network.largest_batch)) for kind, network in networks.items()}
 
 
-def _dense(sizes: Sizes, tile: Tile | None, backend: str) -> bool:
+def _dense(sizes: Sizes, tile: AnyTile, backend: str) -> bool:
     rng = np.random.default_rng(1)
     x, w = _full(rng, np.int8, sizes.rows, sizes.inner), _full(rng, np.int8, sizes.columns, sizes.inner)
     b = rng.integers(-(2**20), 2**20, sizes.columns).astype(np.int32)
     return np.array_equal(dense(x, w, b, tile=tile), _product(backend, "dense", x, w, b))
 
 
-def _conv2d(sizes: Sizes, tile: Tile | None, backend: str) -> bool:
+def _conv2d(sizes: Sizes, tile: AnyTile, backend: str) -> bool:
     rng = np.random.default_rng(2)
     x = _full(rng, np.uint8, sizes.images, sizes.channels, sizes.side, sizes.side + 1)
     w = _full(rng, np.int8, sizes.columns, sizes.channels, 3, 2)
-    b = rng.integers(-9999, 9999, sizes.columns).astype(np.int32)
-    epilogue = Epilogue(rng.integers(1, 1 << 20, sizes.columns), 28, -99, 101, _full(rng, np.int8, 201))
-    sums = _product(backend, "conv2d", x, w, b, 2, 1)
-    evaluator = ops.backend(backend)
-    values = evaluator.requantise(sums, epilogue.multiplier, epilogue.shift, epilogue.lo, epilogue.hi)
-    expected = evaluator.lookup(values, epilogue.table.astype(np.int64), epilogue.lo)
+    b, epilogue = rng.integers(-9999, 9999, sizes.columns).astype(np.int32), _epilogue(rng, sizes.columns)
+    expected = _finished(backend, _product(backend, "conv2d", x, w, b, 2, 1), epilogue)
     return np.array_equal(conv2d(x, w, b, 2, 1, epilogue, tile), expected)
 
 
-def _training(network: Plan, batch: int, tile: Tile | None) -> bool:
+def _table(sizes: Sizes, tile: AnyTile, backend: str) -> bool:
+    rng = np.random.default_rng(2)
+    x, w = _full(rng, np.uint8, sizes.rows, sizes.inner), _full(rng, np.int8, sizes.columns, sizes.inner)
+    b, epilogue = rng.integers(-9999, 9999, sizes.columns).astype(np.int32), _epilogue(rng, sizes.columns)
+    return np.array_equal(
+        dense(x, w, b, epilogue, tile), _finished(backend, _product(backend, "dense", x, w, b), epilogue)
+    )
+
+
+def _epilogue(rng: np.random.Generator, columns: int) -> Epilogue:
+    return Epilogue(rng.integers(1, 1 << 20, columns), 28, -99, 101, _full(rng, np.int8, 201))
+
+
+def _finished(backend: str, sums: np.ndarray, epilogue: Epilogue) -> np.ndarray:
+    """What becomes of sums."""
+    evaluator = ops.backend(backend)
+    values = evaluator.requantise(sums, epilogue.multiplier, epilogue.shift, epilogue.lo, epilogue.hi)
+    return evaluator.lookup(values, epilogue.table.astype(np.int64), epilogue.lo)
+
+
+def _training(network: Plan, batch: int, tile: AnyTile) -> bool:
     """Compare every variable and all logits after two steps, of which the second has a velocity."""
     rng, first = np.random.default_rng(3), network.blocks[0]
     state, descent = initialise(network, seed=7), Descent(momentum_shift=3, decay_shift=12)

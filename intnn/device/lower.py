@@ -28,9 +28,8 @@ from intnn.layers.nodes import (
     SumPool2d,
 )
 from intnn.ops.cuda import layers as kernels
-from intnn.ops.cuda.gemm import Tile
 from intnn.ops.cuda.lookup import bits_of
-from intnn.ops.cuda.product import Epilogue, Product, Window, filled
+from intnn.ops.cuda.product import AnyTile, Epilogue, Product, Window, filled
 from intnn.values.arrays import Array
 from intnn.values.domain import IntDomain, Interval
 
@@ -74,7 +73,7 @@ class Lowering:
         shapes: Sequence[Shape],
         intervals: Sequence[Interval],
         bounds: Sequence[int],
-        tile: Tile | None,
+        tile: AnyTile,
     ) -> None:
         for i, bound in enumerate(bounds):
             if bound >= LIMIT:

@@ -273,7 +273,7 @@ await_phase = _on_barrier(  # of this parity
 )
 
 
-def copy_tile(rows: int) -> Any:  # noqa: ARG001 - the map knows
+def copy_tile(rows: int) -> Any:
     """An instruction (shared, to, map, byte, row, barrier) that copies ``rows`` lines of 128 bytes, in swizzled order.
 
     They arrive at the barrier. What lies outside the matrix is zero. ``map`` is what `tensor_map` makes for as many
@@ -305,7 +305,7 @@ def tensor_map(array: Any, rows: int, row_bytes: int, box: int) -> Any:
         box: The rows that are copied at once, at most 256.
     """
     import numpy as np
-    from cuda.bindings import driver
+    from cuda.bindings import driver  # type: ignore[import-untyped]  # comes with the extra
     from numba import cuda
 
     one = driver.cuuint32_t

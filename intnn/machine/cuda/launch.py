@@ -11,22 +11,66 @@ from intnn.machine.cuda.intrinsics import SIMULATED
 THREADS = 8 if SIMULATED else 256  # a simulated thread is a thread of Python
 BLOCKS = 2 if SIMULATED else 2048  # threads go on to further elements: this fills every GPU several times
 
+UNASKED = 48 * 1024  # bytes of shared memory that every GPU gives a block
+
 Launch = Callable[[Any], object]  # starts a kernel, with its arguments, on a stream; 0 is the one that Numba uses
 
 
 @cache
-def compiled(kernel: Any) -> Any:
-    """A kernel, compiled for the GPU at its first launch with arguments of their types."""
-    return cuda.jit(kernel)
+def compiled(kernel: Any, most_threads: int | None = None) -> Any:
+    """A kernel, compiled for the GPU at its first launch with arguments of their types.
+
+    Args:
+        kernel: The function.
+        most_threads: The threads of a block, which then get no more registers than there are for so many.
+    """
+    return cuda.jit(kernel) if SIMULATED or most_threads is None else cuda.jit(launch_bounds=most_threads)(kernel)
 
 
-def bound(kernel: Any, grid: tuple[int, ...], threads: int | tuple[int, int], *arguments: Any) -> Launch:
-    """Return what starts a kernel with these arguments, on so many blocks of so many threads."""
+def bound(
+    kernel: Any, grid: tuple[int, ...], threads: int | tuple[int, int], *arguments: Any, shared: int | None = None
+) -> Launch:
+    """Return what starts a kernel with these arguments, on so many blocks of so many threads.
 
-    def start(stream: Any) -> None:
-        compiled(kernel)[grid, threads, stream](*arguments)
+    The kernel is compiled now, and loaded on the GPU in use.
+
+    Args:
+        kernel: The function.
+        grid: The blocks along each axis.
+        threads: The threads of a block, along one or two axes.
+        arguments: What the kernel is called with; arrays stay where they are.
+        shared: The bytes of shared memory that a block is given besides what the kernel declares. Such a kernel has one
+            axis of threads, and is compiled for so many.
+    """
+    if SIMULATED:
+        return lambda stream: compiled(kernel)[grid, threads, stream, shared or 0](*arguments)
+    return _made_ready(compiled(kernel, threads if shared else None), grid, threads, arguments, shared or 0)
+
+
+def _made_ready(kernel: Any, grid: Any, threads: Any, arguments: tuple[Any, ...], shared: int) -> Launch:
+    """Do once what Numba does at every launch; what is left takes a tenth of the time."""
+    from cuda.core import LaunchConfig, launch  # type: ignore[import-untyped]  # comes with the extra
+    from numba.cuda.cudadrv.driver import _to_core_stream, binding, driver
+
+    version = kernel.compile(tuple(map(kernel.typeof_pyval, arguments)))
+    loaded = version._codelibrary.get_cufunc()
+    if shared > UNASKED:
+        attribute = binding.CUfunction_attribute.CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES
+        driver.cuKernelSetAttribute(attribute, shared, loaded.handle, loaded.device.id)
+    words: list[Any] = []
+    for kind, argument in zip(version.argument_types, arguments, strict=True):
+        version._prepare_args(kind, argument, 0, [], words)
+    block = threads if isinstance(threads, tuple) else (threads,)
+    config = LaunchConfig(grid=_three(grid), block=_three(block), shmem_size=shared)
+
+    def start(stream: Any, _kept: Any = arguments) -> None:  # arrays live as long as their addresses are here
+        launch(_to_core_stream(stream), config, loaded.kernel, *words)
 
     return start
+
+
+def _three(axes: tuple[int, ...]) -> tuple[int, ...]:
+    return (*axes, *(1,) * (3 - len(axes)))
 
 
 def shared_out(kernel: Any, size: int, *arguments: Any) -> Launch:

@@ -5,13 +5,12 @@ Sums are Python ints: an accumulator that would wrap on a GPU cannot be stored h
 
 import struct
 import threading
-import time
 from collections.abc import Callable
 from operator import mul
 from typing import Any
 
 Four = tuple[int, int, int, int]
-PATIENCE = 60.0  # seconds that a thread waits for others, which are threads of Python
+PATIENCE = 10_000  # how often a thread lets others go on that it waits for
 _LOCK = threading.Lock()
 
 
@@ -112,11 +111,17 @@ def arrive(shared: Any, index: int) -> None:
 
 def await_phase(shared: Any, index: int, parity: int) -> None:
     """Wait until the phase of this parity is over."""
-    start = time.monotonic()
-    while int(shared[index + 1]) // int(shared[index]) % 2 == parity:
-        if time.monotonic() - start > PATIENCE:
-            raise TimeoutError("nobody ends the phase that is waited for")
-        time.sleep(0)
+    _wait_until(lambda: int(shared[index + 1]) // int(shared[index]) % 2 != parity)
+
+
+def _wait_until(is_over: Callable[[], bool]) -> None:
+    """Let other threads of the block go on until they wait too, as often as it takes."""
+    thread: Any = threading.current_thread()
+    for _ in range(PATIENCE):
+        if is_over():
+            return
+        thread.syncthreads()
+    raise TimeoutError("nobody ends what is waited for")
 
 
 def copy_tile(rows: int) -> Callable[..., None]:
@@ -172,10 +177,10 @@ def in_flight(pending: int) -> Callable[[], None]:  # noqa: ARG001
 
     def wait() -> None:
         thread: Any = threading.current_thread()
+        warp, come = thread.thread_id // 32, vars(thread._manager).setdefault("come", {})
         with _LOCK:
-            barriers = vars(thread._manager).setdefault("warps", {})
-            barrier = barriers.setdefault(thread.thread_id // 32, threading.Barrier(32, timeout=PATIENCE))
-        barrier.wait()
+            number = come[warp] = come.get(warp, 0) + 1
+        _wait_until(lambda: come[warp] >= -(-number // 32) * 32)
 
     return wait
 

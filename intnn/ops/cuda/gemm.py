@@ -52,6 +52,11 @@ class Tile:
             raise ValueError(f"`tile` must give every thread as many 16-byte pieces of its rows, got {self}")
 
     @property
+    def unit(self) -> str:
+        """The instruction that multiplies."""
+        return "mma.sync"
+
+    @property
     def rows(self) -> int:
         """The rows of the result per block."""
         return self.warp_rows * self.fragments * 16

@@ -1,4 +1,4 @@
-"""Dense and convolutional layers on a GPU: operands are laid out, and the kernels of `intnn.ops.cuda.gemm` launched.
+"""Dense and convolutional layers on a GPU: operands are laid out, and kernels of `gemm` or `warpgroups` launched.
 
 `dense` and `conv2d` take and return host arrays. `Product` keeps a layer's parameters on the device and works
 on device arrays, so that the output of one layer is the input of the next.
@@ -12,14 +12,17 @@ from typing import Any
 import numpy as np
 from numba import cuda
 
-from intnn.machine.cuda.device import TENSOR_CORES
-from intnn.machine.cuda.intrinsics import SIMULATED
+from intnn.machine.cuda.device import TENSOR_CORES, device
+from intnn.machine.cuda.intrinsics import SIMULATED, tensor_map
 from intnn.machine.cuda.launch import Launch, bound
 from intnn.ops.cuda.gemm import Tile, dot_kernel, tensor_kernel
+from intnn.ops.cuda.warpgroups import GroupTile, lines, warpgroup_kernel
 from intnn.values.arrays import Array
 
 DeviceArray = Any  # numba.cuda's, or its simulator's
-TENSOR = Tile()
+AnyTile = Tile | GroupTile | None
+TENSOR, GROUPS = Tile(), GroupTile()
+HOPPER = (9, 0)  # the compute capability whose tensor cores read shared memory themselves
 SIMULATED_TILE = Tile(1, 1, 1, stages=2)  # one warp: a simulated thread is a thread of Python
 ALIGNED = 16  # bytes; every row and every pixel begins on such a border
 _TYPES = MappingProxyType({np.int8: "s8", np.uint8: "u8"})
@@ -74,10 +77,12 @@ def filled(channels: int) -> int:
     return -(-channels // ALIGNED) * ALIGNED
 
 
-def fitting_tile(capability: tuple[int, int]) -> Tile | None:
+def fitting_tile(capability: tuple[int, int]) -> AnyTile:
     """The tile for a GPU of this compute capability; None for dp4a, where there are no integer tensor cores."""
     if SIMULATED:
         return SIMULATED_TILE
+    if capability == HOPPER:
+        return GROUPS
     return TENSOR if capability >= TENSOR_CORES else None
 
 
@@ -112,7 +117,9 @@ def offsets(window: Window, width: int, pixel: int, piece: int) -> np.ndarray:
 
 
 @cache
-def _kernel(tile: Tile | None, x_type: str, w_type: str, fused: bool) -> Any:
+def _kernel(tile: AnyTile, x_type: str, w_type: str, fused: bool) -> Any:
+    if isinstance(tile, GroupTile):
+        return warpgroup_kernel(tile, x_type, w_type, fused)
     return tensor_kernel(tile, x_type, w_type, fused) if tile else dot_kernel(x_type, w_type, fused)
 
 
@@ -129,7 +136,8 @@ class Product:
         window: What one output sees; its size is that of the weights.
         epilogue: What becomes of the sums; None leaves int32 sums.
         x_type: The type of the inputs, "s8" or "u8".
-        tile: The tensor cores' tile (compute capability 8.0 and later); None calculates with dp4a (6.1 and later).
+        tile: The tensor cores' tile (compute capability 8.0 and later), a `GroupTile` on 9.0 alone, which serves
+            matrices; None calculates with dp4a (6.1 and later).
     """
 
     def __init__(
@@ -140,7 +148,7 @@ class Product:
         window: Window | None = None,
         epilogue: Epilogue | None = None,
         x_type: str = "s8",
-        tile: Tile | None = TENSOR,
+        tile: AnyTile = TENSOR,
     ) -> None:
         out, channels, *kernel = w.shape
         window = window or Window((kernel[0], kernel[1]))
@@ -148,8 +156,9 @@ class Product:
         self.image, self.columns = image, out
         self.out_image = window.outputs(image)
         self.out_dtype = np.dtype(np.int32) if epilogue is None else epilogue.table.dtype
-        self._kernel = _kernel(tile, x_type, _TYPES[parts[0].dtype.type], epilogue is not None)
-        self._block = (tile.rows, tile.columns, tile.threads) if tile else (64, 64, 256)
+        if isinstance(tile, GroupTile) and (window != Window() or len(parts) > 1):
+            tile = TENSOR
+        self._tile, self._kind = tile, (x_type, _TYPES[parts[0].dtype.type], epilogue is not None)
         self._pixel = filled(channels) // 4
         # The window is seen once by every part of the weights: its pieces come again, and sums go on.
         places = np.tile(offsets(window, image[1], self._pixel, 4 if tile else 1), len(parts))
@@ -158,9 +167,12 @@ class Product:
         """The bytes that a sum is of: the taps' channels, with those that fill them up."""
         multiplier = np.ones(out) if epilogue is None else epilogue.multiplier
         table = np.zeros(1, np.uint8) if epilogue is None else epilogue.table.view(np.uint8)
-        laid = np.concatenate([channels_last(part).reshape(out, -1) for part in parts], axis=1).ravel()
-        width = self.row_width
-        self._host = laid, _filled(b, width), places, _filled(multiplier, width), np.ascontiguousarray(table)
+        laid = np.concatenate([channels_last(part).reshape(out, -1) for part in parts], axis=1)
+        if isinstance(tile, GroupTile) and epilogue is not None:
+            order = lines(out)
+            laid = np.concatenate([laid, np.zeros((len(order) - out, laid.shape[1]), np.int32)])[order]
+        self._lines, width = len(laid), self.row_width
+        self._host = laid.ravel(), _filled(b, width), places, _filled(multiplier, width), np.ascontiguousarray(table)
         (top, _, left, _), area = window.borders, self.out_image[0] * self.out_image[1]
         self._geometry = (*image, self._pixel, area, self.out_image[1], *window.stride, top, left)
         self._requantise = (0, 0, 0) if epilogue is None else (epilogue.shift, epilogue.lo, epilogue.hi)
@@ -206,11 +218,26 @@ class Product:
     def bound(self, x: DeviceArray, y: DeviceArray, images: int) -> Launch:
         """Return what multiplies words that `channels_last` has laid out, and writes rows of ``row_width``."""
         rows = images * self.out_image[0] * self.out_image[1]
-        grid = -(-rows // self._block[0]), -(-self.row_width // self._block[1])
-        sizes = (rows, self.columns, self._chunks)
         places, *vectors = self._vectors
+        if isinstance(self._tile, GroupTile):
+            multiprocessors = device().multiprocessors
+            fitted = self._tile.fitted(rows, self.row_width, multiprocessors)
+            grid, sizes = fitted.grid(rows, self.row_width, multiprocessors), (rows, self.columns, self.depth)
+            matrices = (
+                tensor_map(x, rows, self.depth, fitted.rows),
+                tensor_map(self.w, self._lines, self.depth, fitted.columns),
+            )
+            arguments = *matrices, y, self.b, *vectors, sizes, self._requantise
+            kernel = _kernel(fitted, *self._kind)
+            return bound(kernel, (grid,), fitted.threads, *arguments, shared=fitted.shared)
+        across, along, threads = (
+            (self._tile.rows, self._tile.columns, self._tile.threads) if self._tile else (64, 64, 256)
+        )
+        sizes = (rows, self.columns, self._chunks)
         arguments = x, self.w, y, places, self.b, *vectors, sizes, self._geometry, self._requantise
-        return bound(self._kernel, grid, self._block[2], *arguments)
+        return bound(
+            _kernel(self._tile, *self._kind), (-(-rows // across), -(-self.row_width // along)), threads, *arguments
+        )
 
     def launch(self, x: DeviceArray, y: DeviceArray, images: int) -> None:
         """Multiply now, as `bound` does later."""
@@ -231,7 +258,7 @@ def conv2d(
     stride: int,
     padding: int,
     epilogue: Epilogue | None = None,
-    tile: Tile | None = TENSOR,
+    tile: AnyTile = TENSOR,
 ) -> np.ndarray:
     """Convolve 8-bit [batch, in, h, w] with 8-bit [out, in, kh, kw], and add int32 [out].
 
@@ -246,7 +273,7 @@ def conv2d(
 
 
 def dense(
-    x: np.ndarray, w: np.ndarray, b: np.ndarray, epilogue: Epilogue | None = None, tile: Tile | None = TENSOR
+    x: np.ndarray, w: np.ndarray, b: np.ndarray, epilogue: Epilogue | None = None, tile: AnyTile = TENSOR
 ) -> np.ndarray:
     """Multiply 8-bit [batch, in] by 8-bit [out, in], and add int32 [out].
 

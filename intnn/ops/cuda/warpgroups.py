@@ -12,7 +12,7 @@ tensor cores and the copying unit know as "128-byte swizzling". The PTX ISA desc
 "Register Fragments and Shared Memory Matrix Layouts" and "Tensors".
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numba import cuda, int32, int64
@@ -57,9 +57,14 @@ class GroupTile:
 
     def __post_init__(self) -> None:
         if self.groups < 1 or self.columns not in (64, 128, 256) or self.stages < 3:
-            raise ValueError(f"`tile` must have sizes of those that there are, and at least 3 stages, got {self}")
+            raise ValueError(f"`tile` must have at least 3 stages, and 64, 128 or 256 columns, got {self}")
         if self.shared > SHARED_BYTES:
             raise ValueError(f"`tile` must fit in {SHARED_BYTES} bytes of shared memory, got {self}")
+
+    @property
+    def unit(self) -> str:
+        """The instruction that multiplies."""
+        return "wgmma"
 
     @property
     def rows(self) -> int:
@@ -75,6 +80,12 @@ class GroupTile:
     def shared(self) -> int:
         """The bytes of shared memory per block."""
         return self.stages * ((self.rows + self.columns) * LINE + 2 * 4 * BARRIER)
+
+    def fitted(self, rows: int, columns: int, multiprocessors: int) -> "GroupTile":
+        """The tile with as many columns as leave a part of the result for every multiprocessor; 64 where none does."""
+        widths = (width for width in (256, 128) if width <= self.columns)
+        enough = (width for width in widths if -(-rows // self.rows) * -(-columns // width) >= multiprocessors)
+        return replace(self, columns=next(enough, 64))
 
     def grid(self, rows: int, columns: int, multiprocessors: int) -> int:
         """How many blocks are launched: one for every part of the result, or for every multiprocessor."""

@@ -20,7 +20,7 @@ from numba import cuda
 from intnn.machine.cuda.device import DeviceMemoryError, free_bytes, gpu_in_use, reported
 from intnn.machine.cuda.graph import Repeated
 from intnn.machine.cuda.launch import Launch, bound, shared_out
-from intnn.ops.cuda.product import TENSOR, DeviceArray, Product, Tile, Window, filled
+from intnn.ops.cuda.product import TENSOR, AnyTile, DeviceArray, Product, Window, filled
 from intnn.training import generator
 from intnn.training.cuda import kernels
 from intnn.training.examples import offset_of
@@ -46,7 +46,7 @@ class _Block:
         is_first: Whether nobody asks for the errors at its inputs.
     """
 
-    def __init__(self, block: Block, variables: Variables, batch: int, tile: Tile | None, is_first: bool) -> None:
+    def __init__(self, block: Block, variables: Variables, batch: int, tile: AnyTile, is_first: bool) -> None:
         self.block, self.batch = block, batch
         out, pixel, area = block.outputs, filled(block.channels), block.window[0] * block.window[1]
         self.positions, self._taps = batch * block.rows * block.cols, area
@@ -250,7 +250,7 @@ class DeviceStep(Unstorable, instead="store its `state`"):
     """
 
     def __init__(
-        self, plan: Plan, state: list[Variables], batch: int, descent: Descent, tile: Tile | None = TENSOR
+        self, plan: Plan, state: list[Variables], batch: int, descent: Descent, tile: AnyTile = TENSOR
     ) -> None:
         self._plan, first, last = plan, plan.blocks[0], plan.blocks[-1]
         needed = _Incoming.nbytes(first, batch, len(plan.blocks))

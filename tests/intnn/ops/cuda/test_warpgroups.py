@@ -1,0 +1,59 @@
+"""What the product by groups of warps compiles to. This needs NVIDIA's compiler, but no GPU."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+pytest.importorskip("numba_cuda", reason="the extra `cuda` is not installed")
+
+from intnn.ops.cuda.warpgroups import GROUP_THREADS, SHARED_BYTES, GroupTile, lines, warpgroup_kernel
+from tests.ptx import HOPPER_ALONE, MAP, TABLE, WORDS, hold, needs_compiler, several
+
+PRODUCT = (MAP, MAP, WORDS, WORDS, WORDS, TABLE, several(3), several(3))
+
+
+@needs_compiler
+@pytest.mark.parametrize("columns", [256, 64])
+@pytest.mark.parametrize(("x_type", "w_type", "fused"), [("s8", "s8", False), ("u8", "s8", True)])
+def test_sums_stay_in_registers(columns, x_type, w_type, fused):
+    tile = GroupTile(columns=columns)
+    # Three groups of warps on a multiprocessor of 65,536 registers: at most 168 each.
+    code = hold(
+        warpgroup_kernel(tile, x_type, w_type, fused), PRODUCT, HOPPER_ALONE, registers=168,
+        stack=16 * 4 if fused else 0, most_threads=tile.threads,
+    )  # fmt: skip
+    assert f".maxntid {tile.threads}" in code
+    products = code.count(f"wgmma.mma_async.sync.aligned.m64n{columns}k32.s32.{x_type}.{w_type}")
+    assert products > 0
+    assert products % 4 == 0  # the four of a slice
+
+
+@pytest.mark.parametrize(
+    ("sizes", "message"),
+    [({"stages": 2}, "at least 3 stages"), ({"columns": 96}, "64, 128 or 256"), ({"stages": 5}, "bytes of shared")],
+)
+def test_tiles_that_cannot_be(sizes, message):
+    with pytest.raises(ValueError, match=message):
+        GroupTile(**sizes)
+
+
+@given(st.integers(1, 1 << 20), st.integers(1, 1 << 14), st.integers(1, 200))
+def test_a_tile_fits_the_result(rows, columns, multiprocessors):
+    fitted = GroupTile().fitted(rows, columns, multiprocessors)
+    assert fitted.shared <= SHARED_BYTES
+    assert fitted.threads == 3 * GROUP_THREADS
+    parts = -(-rows // fitted.rows) * -(-columns // fitted.columns)
+    assert fitted.columns == 64 or parts >= multiprocessors
+    assert 1 <= fitted.grid(rows, columns, multiprocessors) <= min(parts, multiprocessors)
+
+
+@given(st.integers(1, 700))
+def test_lines_are_all_columns(columns):
+    order = lines(columns)
+    assert len(order) % 64 == 0
+    assert np.array_equal(np.sort(order), np.arange(len(order)))
+    # What a thread has of 64 lines, by the instruction's layout, are 16 contiguous columns.
+    for thread in range(4):
+        held = order[:64].reshape(8, 4, 2)[:, thread].ravel()
+        assert np.array_equal(held, 16 * thread + np.arange(16))
