@@ -101,7 +101,7 @@ def parts_us(
     """
     circuit, board, plan = prepared.circuit, evaluator.board, prepared.plan
     interface, parameters = circuit.interface, circuit.parameters
-    N, fresh = parameters.poly_modulus_degree, Form.fresh(parameters)
+    N = parameters.poly_modulus_degree
     result = Form.result(parameters, interface.output_level, interface.output_scale)
     message = rehearsed_request(interface, request, nonce=0)
     outputs_stay = Board(prepared.resident, replace(plan, outputs=()), board.keys_for(prepared.resident), graph=graph)
@@ -109,14 +109,11 @@ def parts_us(
     def us(action: Callable[[], object]) -> float:
         return 1e6 * median_seconds(action, repeats)
 
-    def unpacked() -> list[np.ndarray]:
-        return [compact.read(data, fresh).residues.reshape(-1, N) for data in request]
-
     def packed() -> list[bytes]:
         shaped = [rows.reshape(2, -1, N) for rows in outputs]
         return [compact.write(CiphertextArray(rows, result.ntt, result.scale), result) for rows in shaped]
 
-    residues = unpacked()
+    residues = evaluator.unpacked(request)
     outputs = board.evaluate(residues)
     outputs_stay.evaluate(residues)
     whole = us(lambda: board.evaluate(residues))
@@ -126,7 +123,7 @@ def parts_us(
     )
     return {
         "opening": us(lambda: open_message(Kind.REQUEST, message)),
-        "unpacking": us(unpacked),
+        "unpacking": us(lambda: evaluator.unpacked(request)),
         "copying in": whole - without_inputs,
         "kernels": kernels,
         "copying out": without_inputs - kernels,

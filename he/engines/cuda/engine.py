@@ -118,15 +118,14 @@ class CudaPrepared(Unstorable, instead="store it with `PreparedCircuit.save`"):
         like: Evaluator | None = None,
         network: Sequence[bytes | memoryview] = (),
     ) -> CudaEvaluator:
-        """See `Prepared.bind`; one thread launches kernels, whatever `threads` is.
+        """See `Prepared.bind`; so many threads unpack requests, and one of them launches kernels.
 
         Raises:
             DeviceMemoryError: if the GPU has too little free memory.
         """
         from he.engines.cuda.device import Board
 
-        thread_count(threads)
-        operands = self._operands(network)
+        threads, operands = thread_count(threads), self._operands(network)
         if isinstance(like, CudaEvaluator):
             rows = like.board.keys_for(self.resident)
         else:
@@ -135,9 +134,8 @@ class CudaPrepared(Unstorable, instead="store it with `PreparedCircuit.save`"):
             found = [keys.key(element, gadget).factors.rows() for element, gadget in self.circuit.interface.keys]
             rows = stacked(found, np.uint64, self._N)
         with reported("copying keys to the GPU"):
-            return CudaEvaluator(
-                self, self._encoder, Board(self.resident, self.plan, rows, operands, graph=self._graph)
-            )
+            board = Board(self.resident, self.plan, rows, operands, graph=self._graph)
+            return CudaEvaluator(self, self._encoder, board, threads)
 
     def _operands(self, network: Sequence[bytes | memoryview]) -> list[np.ndarray]:
         """Return the rows of the encrypted operands, in the order of `Program.encrypted`."""
@@ -181,10 +179,10 @@ class CudaEvaluator(Unstorable, instead="bind the keys again with `PreparedCircu
         board: the session's memory on the device.
     """
 
-    name, threads = CudaEngine.name, 1
+    name = CudaEngine.name
 
-    def __init__(self, prepared: CudaPrepared, encoder: Encoder, board: Board) -> None:
-        self.board = board
+    def __init__(self, prepared: CudaPrepared, encoder: Encoder, board: Board, threads: int) -> None:
+        self.board, self.threads = board, threads
         self._circuit, self._encoder = prepared.circuit, encoder
 
     def evaluate(self, inputs: Sequence[bytes | memoryview | np.ndarray]) -> list[bytes]:
@@ -193,12 +191,26 @@ class CudaEvaluator(Unstorable, instead="bind the keys again with `PreparedCircu
         if len(inputs) != len(program.inputs):
             raise ValueError(f"`inputs` must be {len(program.inputs)} ciphertexts, got {len(inputs)}")
         parameters = interface.parameters
-        N = parameters.poly_modulus_degree
-        residues = [arrived(self._encoder, data).reshape(-1, N) for data in inputs]
-        results = self.board.evaluate(residues)
+        results = self.board.evaluate(self.unpacked(inputs))
         form = Form.result(parameters, interface.output_level, interface.output_scale)
-        shape = 2, interface.output_level, N
+        shape = 2, interface.output_level, parameters.poly_modulus_degree
         return [compact.write(CiphertextArray(rows.reshape(shape), form.ntt, form.scale), form) for rows in results]
+
+    def unpacked(self, inputs: Sequence[bytes | memoryview | np.ndarray]) -> list[np.ndarray]:
+        """Return the residues of inputs, uint64 [rows, N] each, which several threads unpack.
+
+        Raises:
+            SealDataError: if one is no fresh ciphertext.
+        """
+        N, found = self._circuit.parameters.poly_modulus_degree, dict[int, np.ndarray]()
+
+        def some(first: int, stop: int) -> None:
+            for index in range(first, stop):
+                found[index] = arrived(self._encoder, inputs[index]).reshape(-1, N)
+
+        with Workers(min(self.threads, len(inputs))) as workers:
+            workers.share(len(inputs), some)
+        return [found[index] for index in range(len(inputs))]
 
 
 def _encoder(circuit: Circuit) -> Encoder:

@@ -44,11 +44,11 @@ def bound(
     """
     if SIMULATED:
         return lambda stream: compiled(kernel)[grid, threads, stream, shared or 0](*arguments)
-    return _made_ready(compiled(kernel, threads if shared else None), grid, threads, arguments, shared or 0)
+    return made_ready(compiled(kernel, threads if shared else None), grid, threads, arguments, shared or 0)
 
 
-def _made_ready(kernel: Any, grid: Any, threads: Any, arguments: tuple[Any, ...], shared: int) -> Launch:
-    """Do once what Numba does at every launch; what is left takes a tenth of the time."""
+def made_ready(kernel: Any, grid: Any, threads: Any, arguments: tuple[Any, ...], shared: int) -> Launch:
+    """Do once what Numba does at every launch: what is left takes 10 µs in place of 100."""
     from cuda.core import LaunchConfig, launch  # type: ignore[import-untyped]  # comes with the extra
     from numba.cuda.cudadrv.driver import _to_core_stream, binding, driver
 

@@ -19,7 +19,7 @@ from intnn import Convolution, IntDomain
 from intnn.device import network, placements
 from intnn.machine.cuda import graph, launch
 from intnn.machine.cuda.device import Device
-from intnn.ops.cuda import layers
+from intnn.ops.cuda import layers, product
 from intnn.training.cuda import kernels
 from intnn.training.cuda import step as training
 from intnn.training.plan import plan
@@ -57,25 +57,21 @@ def compiled(monkeypatch):
     """How often each kernel was compiled, each time for other types."""
     counts, done = Counter(), set()
 
-    class Kernel:
-        def __init__(self, kernel):
-            self._kernel = kernel
+    def made_ready(kernel, _grid, _threads, arguments, _shared):
+        signature = tuple(map(type_of, arguments))
+        if (kernel, signature) not in done:
+            done.add((kernel, signature))
+            ptx(kernel, signature)
+            counts[kernel.__qualname__] += 1
+        return lambda _stream: None
 
-        def __getitem__(self, _grid):
-            return self
-
-        def __call__(self, *arguments):
-            signature = tuple(map(type_of, arguments))
-            if (self._kernel, signature) not in done:
-                done.add((self._kernel, signature))
-                ptx(self._kernel, signature)
-                counts[self._kernel.__qualname__] += 1
-
-    monkeypatch.setattr(launch, "compiled", Kernel)
+    monkeypatch.setattr(launch, "compiled", lambda kernel, _threads: kernel)
+    monkeypatch.setattr(launch, "made_ready", made_ready)
+    monkeypatch.setattr(product, "tensor_map", lambda *_: np.zeros(16, np.uint64))
     monkeypatch.setattr(graph, "captured", lambda launches: partial(launch.run, launches))
     for module in (network, training):
         monkeypatch.setattr(module, "free_bytes", lambda: 1 << 40)
-    for module in (network, placements):
+    for module in (network, placements, product):
         monkeypatch.setattr(module, "device", lambda: GPU)
     for module in (network, training):
         monkeypatch.setattr(module, "gpu_in_use", nullcontext)
@@ -112,18 +108,20 @@ def test_networks(compiled):
         x = np.full((2, *one.input_shape), one.input_domain.lo)
         one.logits(x, "cuda")
         one.logits(x.view(There), "cuda")
-    assert set(compiled) - {"tensor_kernel.<locals>.kernel", "lookup_kernel"} == {
-        kernel.__qualname__ for kernel in layers.KERNELS
-    }
+    products = {"tensor_kernel.<locals>.kernel", "warpgroup_kernel.<locals>.kernel", "lookup_kernel"}
+    assert set(compiled) - products == {kernel.__qualname__ for kernel in layers.KERNELS}
 
 
 @needs_compiler
-def test_training_takes_the_memory_that_was_foreseen(compiled, allocated):
+@pytest.mark.parametrize("tile", [product.TENSOR, product.GROUPS])
+def test_training_takes_the_memory_that_was_foreseen(compiled, allocated, tile):
     layers = (Convolution(16, 3, 1, 1, pool=2, activation="tanh"), Convolution(32, 2, 2, 1), 64)
     layout = plan(layers, (3, 16, 16), IntDomain(-128, 127), 10)
-    stepper = training.DeviceStep(layout, initialise(layout, 0), 64, Descent())
+    stepper = training.DeviceStep(layout, initialise(layout, 0), 64, Descent(), tile)
     for number in range(2):
         stepper.step(np.zeros(64, np.int64), Rate(100, 9), (1, number))
     assert sum(allocated) <= stepper.nbytes <= 1.1 * sum(allocated)
     assert len(stepper.state()) == len(layout.blocks)
-    assert set(compiled) - {"tensor_kernel.<locals>.kernel"} == {kernel.__qualname__ for kernel in kernels.KERNELS}
+    products = {"tensor_kernel.<locals>.kernel"}
+    products |= {"warpgroup_kernel.<locals>.kernel"} if tile == product.GROUPS else set()
+    assert set(compiled) == products | {kernel.__qualname__ for kernel in kernels.KERNELS}

@@ -24,9 +24,64 @@ class Kernel:
         return lambda *arguments: self.log.append((configuration, arguments))
 
 
+def unprepared(kernel, grid, threads, arguments, _shared):
+    return lambda stream: kernel[grid, threads, stream](*arguments)
+
+
+class Driver:
+    """Numba's driver and its compiler, as far as a launch is made ready by them."""
+
+    def __init__(self, monkeypatch):
+        self.asked, self.started = [], []
+        attributes = SimpleNamespace(CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES="shared")
+        monkeypatch.setattr(driver, "binding", SimpleNamespace(CUfunction_attribute=attributes))
+        monkeypatch.setattr(driver, "driver", SimpleNamespace(cuKernelSetAttribute=lambda *a: self.asked.append(a)))
+        monkeypatch.setattr(driver, "_to_core_stream", lambda stream: f"stream {stream}")
+        monkeypatch.setattr("cuda.core.LaunchConfig", SimpleNamespace)
+        monkeypatch.setattr("cuda.core.launch", lambda *a: self.started.append(a))
+
+    def typeof_pyval(self, value):
+        return type(value)
+
+    def compile(self, types):
+        self.asked.append(types)
+        self.argument_types, self._codelibrary = types, self
+        return self
+
+    def get_cufunc(self):
+        return SimpleNamespace(handle=3, device=SimpleNamespace(id=0), kernel="code")
+
+    def _prepare_args(self, kind, value, _stream, _written, words):
+        assert kind is type(value)
+        words.extend((value, 0) if kind is str else (value,))
+
+
+@pytest.mark.parametrize("shared", [0, launch.UNASKED, launch.UNASKED + 1])
+def test_arguments_are_made_ready_once(monkeypatch, shared):
+    fake = Driver(monkeypatch)
+    start = launch.made_ready(fake, (4,), 32, ("x", 5), shared)
+    assert fake.asked == [(str, int), *([("shared", shared, 3, 0)] if shared > launch.UNASKED else [])]
+    asked = len(fake.asked)
+    for stream in (0, 7):
+        start(stream)
+    config = SimpleNamespace(grid=(4, 1, 1), block=(32, 1, 1), shmem_size=shared)
+    assert fake.started == [(f"stream {stream}", config, "code", "x", 0, 5) for stream in (0, 7)]
+    assert len(fake.asked) == asked
+
+
+def test_a_kernel_with_more_shared_memory_is_compiled_for_its_threads(monkeypatch):
+    found = []
+    monkeypatch.setattr(launch, "compiled", lambda *a: a)
+    monkeypatch.setattr(launch, "made_ready", lambda *a: found.append(a))
+    launch.bound("kernel", (1,), 96, "x", shared=5)
+    launch.bound("kernel", (1,), 96, "x")
+    assert found == [(("kernel", 96), (1,), 96, ("x",), 5), (("kernel", None), (1,), 96, ("x",), 0)]
+
+
 def test_nothing_runs_before_it_is_asked_for(monkeypatch):
     log = []
-    monkeypatch.setattr(launch, "compiled", lambda kernel: kernel)
+    monkeypatch.setattr(launch, "compiled", lambda kernel, _threads: kernel)
+    monkeypatch.setattr(launch, "made_ready", unprepared)
     found = [launch.bound(Kernel(log), (1, n), 32, n, "x") for n in (1, 2)]
     assert not log
     launch.run(found, 7)
@@ -35,7 +90,8 @@ def test_nothing_runs_before_it_is_asked_for(monkeypatch):
 
 def test_threads_share_elements_out(monkeypatch):
     log = []
-    monkeypatch.setattr(launch, "compiled", lambda kernel: kernel)
+    monkeypatch.setattr(launch, "compiled", lambda kernel, _threads: kernel)
+    monkeypatch.setattr(launch, "made_ready", unprepared)
     for size in (1, launch.THREADS, launch.THREADS + 1, 1 << 40):
         launch.launch(Kernel(log), size, size)
     assert log == [
