@@ -14,6 +14,7 @@ import re
 import statistics
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -32,7 +33,8 @@ from bench.report.gpu import GpuRow, show, summary
 from bench.tables.gpus import Gpu, gpu
 from intnn import Conv2d, Dense, Flatten, IntDomain, IntNetwork, Lut, LutActivation, Requantise
 from intnn.machine.cuda.device import Device, device, quiet
-from intnn.ops.cuda.lookup import launch_lookup
+from intnn.machine.cuda.launch import shared_out
+from intnn.ops.cuda.lookup import lookup_kernel
 from intnn.ops.cuda.product import TENSOR, AnyTile, Epilogue, Product, Window, channels_last, fitting_tile
 from intnn.training.cuda.step import DeviceStep
 from intnn.training.plan import plan
@@ -153,7 +155,7 @@ def _gemm(size: int) -> Iterator[GpuRow]:
         for fused in (False, True):
             product = Product(w, np.zeros(size), epilogue=_epilogue(size) if fused else None, tile=tile)
             y = product.output(size)
-            us = _median_us(lambda product=product, y=y: product.launch(operands, y, size))  # type: ignore[misc]
+            us = _median_us(partial(product.bound(operands, y, size), 0))
             result = "requantised, table" if fused else "int32"
             work = f"product {size} x {size} x {size}, {_unit(tile)}, {result}"
             row = _row(work, us, 2 * size**3, "cuBLAS int8, int32" if peer_us else None, peer_us)
@@ -169,7 +171,7 @@ def _convolution(images: int, channels: int, side: int, kernel: int) -> Iterator
     for tile in tiles()[:2]:  # groups of warps multiply matrices alone
         product = Product(w, np.zeros(channels), (side, side), window, _epilogue(channels), x_type="u8", tile=tile)
         y = product.output(images)
-        us = _median_us(lambda product=product, y=y: product.launch(operands, y, images))  # type: ignore[misc]
+        us = _median_us(partial(product.bound(operands, y, images), 0))
         work = f"conv2d {images} x {channels} x {side} x {side}, {kernel} x {kernel}, {_unit(tile)}, table"
         row = _row(work, us, 2 * images * side**2 * channels**2 * kernel**2)
         yield replace(row, floor_us=_floor([product_work(work, product, images)]))
@@ -179,7 +181,7 @@ def _table(count: int) -> GpuRow:
     rng = np.random.default_rng(0)
     x = cuda.to_device(rng.integers(0, 256, count).astype(np.uint8).view(np.int32))
     table, y = cuda.to_device(rng.integers(0, 256, 256).astype(np.uint8)), cuda.device_array(count // 4, np.int32)
-    us = _median_us(lambda: launch_lookup(x, table, y))
+    us = _median_us(partial(shared_out(lookup_kernel, len(x), x, table, y), 0))
     work = f"table lookup, {count} bytes, {2e-3 * count / us:.0f} GB/s"
     return GpuRow(work, us, floor_us=_floor([Work(work, 2 * count)]))
 

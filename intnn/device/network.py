@@ -21,6 +21,7 @@ from intnn.values.domain import IntDomain, Interval
 from intnn.values.value_object import Unstorable
 
 MAX_ROWS = 1 << 30  # kernels number rows in 32 bits, and go a tile beyond the last
+MAX_ELEMENTS = 1 << 32  # of a value of one input, and of a batch, which `ENOUGH` bytes hold: kernels number them so
 ENOUGH = 1 << 30  # bytes of all buffers: more inputs at once are no faster, and others want memory too
 MOST_EVALUATIONS = 8  # of different numbers of inputs, that are kept with their graphs
 
@@ -70,6 +71,8 @@ class DeviceNetwork(Unstorable, instead="place the IntNetwork again"):
         self.memory = Memory.of([value.nbytes for value in self._values], order, parameters)
         self.classes = self._values[-1].count
         pixels = max(value.pixels for value in self._values)
+        if (most := max(value.size for value in self._values)) >= MAX_ELEMENTS:
+            raise ValueError(f"a value of a network on a GPU must have less than {MAX_ELEMENTS} elements, got {most}")
         self._most = min(MAX_ROWS // pixels, max(1, ENOUGH // self.memory.per_input))  # inputs at once
         self._buffers: list[DeviceArray] = []
         self._capacity = 0  # the inputs that the buffers hold
