@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from bench.cases.functional_parties import DATA, Kept, Measured, Parties, Seconds, parties_at_work
+from bench.cases.functional_parties import DATA, Kept, Measured, Parties, Seconds, Steps, parties_at_work
 from bench.cases.functional_runs import FAITHFUL, PROJECTIONS, RUNS, ProjectionRun, Protocol
 from bench.cases.functional_unfinished import Taken, Unfinished
 from bench.harness.case import Reporter
@@ -28,7 +28,7 @@ from he.functional.protocols.projection import Projection
 from he.functional.schemes import scheme
 from intnn import IntClassifier, IntDomain
 from intnn.training.export import to_network
-from intnn.training.schedule import Schedule
+from intnn.training.schedule import Epoch, Schedule
 from intnn.training.step import Variables
 from intnn.values.arrays import Array, IntArray
 from plaintext_models.data import datasets
@@ -169,13 +169,14 @@ class _Faithful:
         else:
             self.report("compiling", 0.0)
             once = replace(schedule, epochs=1)
-            self._in_clear(1, once)
+            self._in_clear(1, once, Steps())
             with parties_at_work() as others:
                 self._train(1, once, others, Unfinished(None))
         self.report("in the clear", 0.01)
-        plain_s, plain = timed(lambda: self._in_clear(all_batches, schedule))
+        plain_steps = Steps()
+        plain_s, plain = timed(lambda: self._in_clear(all_batches, schedule, plain_steps))
         trained = self._train(batches, done, parties, Unfinished(None) if slow else self.job.unfinished)
-        twin = self._in_clear(batches, done) if slow else plain
+        twin = self._in_clear(batches, done, Steps()) if slow else plain
         taken, exposure = trained.taken, parties.exposure()
         longer = all_batches * run.epochs / (batches * done.epochs)  # than what was measured
         seconds = taken.seconds.times(all_batches / batches, longer)
@@ -197,6 +198,8 @@ class _Faithful:
             n_train=all_batches * size,
             n_test=len(self.dataset.test_images),
             plain_seconds=plain_s,
+            plain_step_s=plain_steps.seconds(size),
+            encrypted_step_s=trained.steps.seconds(size),
             accuracy_plain=self._accuracy(plain),
             accuracy_encrypted=None if slow else self._accuracy(trained.state),
             bit_identical=_same(trained.state, twin),
@@ -233,12 +236,16 @@ class _Faithful:
         forward, gradients = products[0], products[1:]
         of_batch = faithful.in_batches(gradients[0], features) if is_one else gradients.__getitem__
         watch = Watch(forward, of_batch, inputs, updates=min(self.run.watched, batches))
-        before = unfinished.taken()
+        before, steps = unfinished.taken(), Steps()
 
         def taken(epochs: int) -> Taken:
             seconds = before.seconds.plus(parties.seconds.within(start.seconds))
             keys, size = before.keys + parties.keys, before.key_bytes + parties.key_bytes
             return Taken(epochs, seconds, before.cpu_seconds + start.cpu_seconds, keys, size)
+
+        def after(epoch: Epoch) -> None:
+            unfinished.keep(taken(epoch.number))
+            steps(epoch)
 
         state = faithful.train(
             self.plan,
@@ -247,19 +254,19 @@ class _Faithful:
             watch.forward,
             watch.gradient,
             path=unfinished.checkpoint,
-            callback=lambda epoch: unfinished.keep(taken(epoch.number)),
+            callback=after,
             progress=self._progress,
         )
         unfinished.forget()
-        return _Trained(watch, forward, state, taken(schedule.epochs), before.epochs)
+        return _Trained(watch, forward, state, steps, taken(schedule.epochs), before.epochs)
 
     def _progress(self, step: int, steps: int) -> None:
-        if step % (steps // 400 + 1) == 0:  # a line on the screen takes as long as a small step
+        if step % (steps // 100 + 1) == 0:  # a line on the screen takes as long as some small steps
             self.report(f"step {step} of {steps}", 0.2 + 0.75 * step / steps)
 
-    def _in_clear(self, batches: int, schedule: Schedule) -> list[Variables]:
+    def _in_clear(self, batches: int, schedule: Schedule, steps: Steps) -> list[Variables]:
         part = slice(0, batches * self.run.batch_size)
-        return faithful.train_in_clear(self.plan, schedule, self.labels[part], self.images[part])
+        return faithful.train_in_clear(self.plan, schedule, self.labels[part], self.images[part], callback=steps)
 
     def _accuracy(self, state: list[Variables]) -> float:
         tests = _vectors(self.dataset.test_images, self.run.inputs)
@@ -273,6 +280,7 @@ class _Trained:
     watch: Watch
     forward: Measured
     state: list[Variables]
+    steps: Steps
     taken: Taken
     resumed_after: int
 

@@ -6,8 +6,9 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import astuple, dataclass, replace
+from itertools import pairwise
 from pathlib import Path
-from time import perf_counter
+from time import perf_counter, process_time
 
 from bench.harness.timing import timed
 from he.functional.parties.authority import Authority
@@ -16,6 +17,7 @@ from he.functional.parties.owner import Block, Owner, arranged
 from he.functional.parties.request import KeyRequest
 from he.functional.parties.trainer import Products
 from he.functional.scheme import FunctionalKey, PublicKey
+from intnn.training.schedule import Epoch
 from intnn.values.arrays import IntArray
 
 OWNER = "their owner"
@@ -52,24 +54,60 @@ class Seconds:
         )
 
 
+class Steps:
+    """A stopwatch for the steps of a training run, to be called with the report of every epoch.
+
+    It counts processor time, of all threads, and takes the fastest epoch: an epoch of small steps is as long as a
+    process's turn, and on a busy machine others have their share of most epochs' time and caches.
+    """
+
+    def __init__(self) -> None:
+        self._ends: list[tuple[float, int]] = []
+
+    def __call__(self, epoch: Epoch) -> None:
+        """An epoch is over."""
+        self._ends.append((process_time(), epoch.seen))
+
+    def seconds(self, batch_size: int) -> float | None:
+        """What a step takes in the fastest epoch behind the first, which sets things up; None if there is none."""
+        epochs = ((now - then) * batch_size / examples for (then, _), (now, examples) in pairwise(self._ends))
+        return min(epochs, default=None)
+
+
 class Parties:
     """An authority, and an owner for every instance; what both and the trainer take is measured."""
 
     def __init__(self, authority: Authority) -> None:
-        self._authority, self.seconds = authority, Seconds()
-        self.ciphertext_bytes = self.key_bytes = self.keys = 0
-        self._key_bytes: dict[tuple[int, ...], int] = {}
+        self._authority, self._before = authority, Seconds()
+        self.keys_s = self.products_s = 0.0  # the authority's part of a trainer's products, and both parts
+        self.ciphertext_bytes = 0
+        self._issued: dict[tuple[tuple[int, ...], int], tuple[int, int]] = {}  # requests and a key's bytes, by shape
+
+    @property
+    def seconds(self) -> Seconds:
+        """What each has taken so far."""
+        return replace(self._before, keys=self.keys_s, decrypt=self.products_s - self.keys_s)
+
+    @property
+    def keys(self) -> int:
+        """The keys that were issued, one for every vector."""
+        return sum(requests * vectors for ((vectors, _), _), (requests, _) in self._issued.items())
+
+    @property
+    def key_bytes(self) -> int:
+        """Their size."""
+        return sum(requests * size for requests, size in self._issued.values())
 
     def open(self, openings: Sequence[Opening]) -> list[PublicKey]:
         """Open instances."""
         setup_s, public_keys = timed(lambda: self._authority.open_all(openings))
-        self.seconds.setup += setup_s
+        self._before.setup += setup_s
         return public_keys
 
     def encrypted(self, public_key: PublicKey, x: IntArray) -> Measured:
         """Encrypt vectors for an instance."""
         encrypt_s, blocks = timed(lambda: [self._sent(block) for block in Owner(OWNER, public_key).encrypt(x)])
-        self.seconds.encrypt += encrypt_s
+        self._before.encrypt += encrypt_s
         return Measured(self, Products(self, public_key.instance, arranged(blocks, [OWNER])))
 
     def exposure(self) -> Exposure:
@@ -80,12 +118,11 @@ class Parties:
         """Have the authority issue a key."""
         begun = perf_counter()
         key = self._authority.issue(request)
-        self.seconds.keys += perf_counter() - begun
-        shape = (*request.y.shape, 0 if request.scope is None else request.scope.stop - request.scope.start)
-        if shape not in self._key_bytes:  # they follow from the shape
-            self._key_bytes[shape] = len(key.to_bytes())
-        self.key_bytes += self._key_bytes[shape]
-        self.keys += len(request.y)
+        self.keys_s += perf_counter() - begun
+        scope = request.scope
+        shape = request.y.shape, 0 if scope is None else scope.stop - scope.start
+        requests, size = self._issued.get(shape) or (0, len(key.to_bytes()))  # its bytes follow from the shape
+        self._issued[shape] = requests + 1, size
         return key
 
     def _sent(self, block: Block) -> Block:
@@ -103,10 +140,9 @@ class Measured:
 
     def products(self, y: IntArray, start: int, stop: int) -> IntArray:
         """See `he.functional.parties.trainer.Products`."""
-        seconds, begun = self._parties.seconds, perf_counter()
-        before = seconds.keys
+        begun = perf_counter()
         result = self._products.products(y, start, stop)
-        seconds.decrypt += perf_counter() - begun - (seconds.keys - before)
+        self._parties.products_s += perf_counter() - begun
         return result
 
 

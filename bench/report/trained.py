@@ -41,6 +41,12 @@ def details(row: TrainedRow) -> Iterator[str]:
         f"{duration(row.encrypt_s)}; trainer: decryption {duration(row.decrypt_s)}, the rest {duration(row.train_s)}; "
         f"{duration(row.cpu_seconds)} of processor time, threads: {row.threads}"
     )
+    if row.plain_step_s and row.encrypted_step_s:
+        yield (
+            f"a step alone, in processor time: {duration(row.encrypted_step_s)}, in the clear "
+            f"{duration(row.plain_step_s)}: {times(row.encrypted_step_s / row.plain_step_s)} (their fastest epochs "
+            "but for the first)"
+        )
     if row.resumed_after:
         yield f"an earlier process made {row.resumed_after} of the epochs; what they took is added"
     yield f"bytes: ciphertexts {size(row.ciphertext_bytes)}, keys {size(row.key_bytes)}"

@@ -55,6 +55,9 @@ class TrainedRow:
         threads: The threads that were available.
         peak_rss_bytes: The largest resident memory of the process up to the end of this row.
         seed: The seed of weights and batches.
+        plain_step_s: Processor time of a step of the same training in the clear, without what is set up before the
+            first one: that of the fastest epoch behind the first. None where steps were not measured alone.
+        encrypted_step_s: The same of the encrypted run, of all parties, whose stopwatches it includes.
         resumed_after: The epochs that earlier processes made, which were stopped; their seconds are added, but for
             set-up and encryption, which are made anew.
         measured: True.
@@ -100,6 +103,8 @@ class TrainedRow:
     threads: int
     peak_rss_bytes: int | None
     seed: int
+    plain_step_s: float | None = None
+    encrypted_step_s: float | None = None
     resumed_after: int = 0
     measured: bool = True
     source: str = "measured in this run"

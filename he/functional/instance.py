@@ -94,7 +94,7 @@ class Instance(ValueObject):
         return _rows(self.inputs.require(x, "x"), self.length, "x")
 
     def require_keys(self, y: ArrayLike) -> IntArray:
-        """Vectors of functional keys as int64 [keys, length], read-only.
+        """Vectors of functional keys as int64 [keys, length], read-only, in C's order or in Fortran's.
 
         What it has returned last is not looked at again: a request and the key that answers it have the same vectors.
 
@@ -104,14 +104,19 @@ class Instance(ValueObject):
         """
         if y is not None and self._last is not None and self._last() is y:  # one that is gone is None
             return y
-        rows = frozen(_rows(integers(y, "y"), self.length, "y"))
-        if not kernels.lie_within(rows, self.key_limit):
-            IntDomain(-self.key_limit, self.key_limit).require(rows, "y")  # raises: it says which one does not
-        vars(self)["_last"] = weakref.ref(rows)
-        return rows
+        rows = _rows(integers(y, "y"), self.length, "y")
+        if rows.flags.c_contiguous or not rows.flags.f_contiguous:
+            fixed = kept = frozen(rows)
+        else:  # as the weights of training lie
+            fixed = frozen(rows.T)
+            kept = fixed.T
+        if not kernels.lie_within(fixed, self.key_limit):
+            IntDomain(-self.key_limit, self.key_limit).require(kept, "y")  # raises: it says which one does not
+        vars(self)["_last"] = weakref.ref(kept)
+        return kept
 
 
 def _rows(values: IntArray, length: int, name: str) -> IntArray:
-    if values.ndim != 2 or values.shape[1] != length or not len(values):
+    if values.shape[1:] != (length,) or not len(values):
         raise ValueError(f"`{name}` must have shape [n, {length}] with n at least 1, got {list(values.shape)}")
     return values

@@ -141,8 +141,10 @@ def _calls_of_pads() -> dict[str, Callable[[], object]]:
     pads, products = _fixed(np.zeros((4, 4), np.int32)), np.zeros((4, 4), np.int64)
     return {
         "inner, wrapped_products": lambda: inner.wrapped_products(words, y, np.zeros((4, 4), np.int32)),
+        "inner, wrapped_products, by column": lambda: inner.wrapped_products(words, y.T, np.zeros((4, 4), np.int32)),
         "inner, uncentre": lambda: inner.uncentre(products, y, 1, 1),
         "inner, wrapped_products, unmasked": lambda: inner.unmasked(words, y, pads, 1, 1, products),
+        "inner, unmasked, by column": lambda: inner.unmasked(words, y.T, pads, 1, 1, products),
         "inner, lie_within": lambda: inner.lie_within(y, 1),
     }
 

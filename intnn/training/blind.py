@@ -7,8 +7,6 @@ trains to the bits that a step on the inputs gives.
 
 from typing import Protocol
 
-import numpy as np
-
 from intnn.training.ops import numpy_, reference
 from intnn.training.plan import Plan
 from intnn.training.step import ArrayHalves, Begun, Descent, Rate, Variables
@@ -154,8 +152,6 @@ def _symmetric(magnitude: int) -> IntDomain:
 
 
 def _shaped(values: IntArray, shape: tuple[int, ...], name: str) -> IntArray:
-    if type(values) is np.ndarray and values.dtype == np.int64 and values.shape == shape:  # as nearly always
-        return values
     found = integers(values, name)
     if found.shape != shape:
         raise ValueError(f"`{name}` must have shape {list(shape)}, got {list(found.shape)}")

@@ -16,6 +16,7 @@ Array = NDArray[Any]
 T = TypeVar("T")
 
 INT64 = np.iinfo(np.int64)
+_INT64 = np.dtype(np.int64)
 
 
 def instance(value: Any, kind: type[T], name: str, remedy: str = "") -> T:
@@ -99,7 +100,7 @@ def integers(values: ArrayLike, name: str) -> IntArray:
         TypeError: The dtype is not an integer one; floats and bools are never converted silently.
         ValueError: A value does not fit int64, or rows have unequal lengths.
     """
-    if type(values) is np.ndarray and values.dtype == np.int64:  # as nearly always
+    if type(values) is np.ndarray and values.dtype is _INT64:  # as nearly always
         return values
     checked = array(values, name)
     if checked.dtype.kind not in "iu":
@@ -154,6 +155,15 @@ def frozen(array: Array) -> Array:
     if not array.flags.writeable and array.flags.c_contiguous and _is_fixed(array):
         return array
     return np.ndarray(array.shape, array.dtype, array.tobytes())
+
+
+def given_away(array: Array) -> Array:
+    """Return a view of an array, read-only for good, that nobody else holds from now on: no copy is made.
+
+    A view of what is read-only cannot be made writeable; the array itself could be, and is not to be used again.
+    """
+    array.setflags(write=False)
+    return array[:]
 
 
 def _is_fixed(array: Array) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from functools import cached_property, lru_cache
+from functools import cached_property
 from typing import Any, Self
 
 import numpy as np
@@ -26,7 +26,7 @@ from he.functional.pads.agreement import KEY_BYTES, Secret
 from he.functional.pads.words import WORD_BYTES, Words
 from he.functional.scheme import MOST_SAMPLES, Scope
 from he.ring.params import ParameterError
-from intnn.values.arrays import Array, IntArray, frozen, integer
+from intnn.values.arrays import Array, IntArray, frozen, given_away, integer
 from intnn.values.arrays import instance as of_type
 from intnn.values.value_object import Unstorable, ValueObject
 
@@ -205,7 +205,7 @@ class PadsCiphertext(ValueObject):
 
     def scope(self, start: int, stop: int) -> Scope:
         """What a key must be for that opens its samples from ``start`` to ``stop``, counted from its own first one."""
-        return _scope(self.header, self.first + start, self.first + stop)
+        return Scope(self.header, self.first + start, self.first + stop)
 
     def to_bytes(self) -> bytes:
         """It as a message, of four bytes an element."""
@@ -257,7 +257,8 @@ class PadsFunctionalKey(ValueObject):
     def of_checked(cls, instance: Instance, y: IntArray, scope: Scope, pads: NDArray[np.int32]) -> Self:
         """A key of parts that are as they must be and that nobody else writes to: none is looked at or copied again."""
         key = object.__new__(cls)
-        vars(key).update(instance=instance, y=y, scope=scope, pads=np.asarray(pads.data.toreadonly()))
+        parts = vars(key)
+        parts["instance"], parts["y"], parts["scope"], parts["pads"] = instance, y, scope, given_away(pads)
         return key
 
     def to_bytes(self) -> bytes:
@@ -280,10 +281,6 @@ class PadsFunctionalKey(ValueObject):
         y, pads = vectors_from_bytes(instance, parts[1]), np.frombuffer(parts[2], "<i4").reshape(stop - start, keys)
         with made_of_a_message():
             return PadsFunctionalKey(instance, y, Scope(bytes(parts[0]), start, stop), pads)
-
-
-#: Training asks for the same ones in every pass.
-_scope = lru_cache(maxsize=1 << 12)(Scope)
 
 
 def _key(value: bytes, name: str) -> bytes:

@@ -147,13 +147,13 @@ class Pads:
                 f"the key is for samples {scope.start} to {scope.stop} of ciphertext {scope.header.hex()}, got samples "
                 f"{start} to {stop} of {cipher.header.hex()}; ask the authority for a key for these"
             )
-        products = np.empty((len(wanted), len(functional.y)), np.int64)
-        words, masks = cipher.words[wanted.start : wanted.stop], functional.pads[start - scope.start :]
-        beyond = kernels.unmasked(
-            words, functional.y, masks[: len(wanted)], instance.magnitude, instance.centre, products
-        )
+        words, y, masks = cipher.words[wanted.start : wanted.stop], functional.y, functional.pads
+        if len(masks) != stop - start:
+            masks = masks[start - scope.start : stop - scope.start]
+        products = np.empty(masks.shape, np.int64)
+        beyond = kernels.unmasked(words, y, masks, instance.magnitude, instance.centre, products)
         if beyond >= 0:
-            require_possible(beyond, functional.y, instance)
+            require_possible(beyond, y, instance)
         return products
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Iterable
 from itertools import accumulate
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -14,10 +14,20 @@ from he.functional.checks import own
 from he.functional.instance import Instance
 from he.functional.parties.owner import Schemes
 from he.functional.parties.request import KeyRequest
-from he.functional.scheme import Ciphertext, FunctionalKey
+from he.functional.scheme import Ciphertext, FunctionalKey, Scope
 from he.functional.schemes import scheme
 from intnn.values.arrays import IntArray, integer, integers
 from intnn.values.arrays import instance as of_type
+
+_REMEMBERED = 1 << 12  # ranges of samples, by a trainer's products
+
+
+class _Part(NamedTuple):
+    """Some samples of one ciphertext, and what a key must be for that opens them."""
+
+    ciphertext: Ciphertext
+    scope: Scope | None
+    samples: slice
 
 
 class KeySource(Protocol):
@@ -68,7 +78,8 @@ class Products:
         if not them:
             raise ValueError("`ciphertexts` must be one or more, got none")
         self._ciphertexts, self._ends = them, list(accumulate(ciphertext.samples for ciphertext in them))
-        self.samples, self.keys_issued = self._ends[-1], 0
+        self.samples, self.keys_issued, self._is_scoped = self._ends[-1], 0, self._scheme.keys_are_scoped
+        self._places: dict[tuple[int, int], list[_Part]] = {}
 
     def products(self, y: ArrayLike, start: int, stop: int) -> IntArray:
         """Ask for keys, and decrypt.
@@ -89,14 +100,24 @@ class Products:
         """
         stop = integer(stop, "stop", 1, self.samples)
         start = integer(start, "start", 0, stop - 1)
-        vectors, number, parts, key = integers(y, "y"), bisect_right(self._ends, start), [], None
-        while start < stop:
-            ciphertext, begin = self._ciphertexts[number], self._ends[number - 1] if number else 0
-            first, last = start - begin, min(stop, self._ends[number]) - begin
-            if key is None or self._scheme.keys_are_scoped:
-                request = KeyRequest(self.instance, vectors, ciphertext.scope(first, last))
+        vectors, found, key = integers(y, "y"), [], None
+        for ciphertext, scope, samples in self._places.get((start, stop)) or self._place(start, stop):
+            if key is None or self._is_scoped:
+                request = KeyRequest(self.instance, vectors, scope)
                 key, vectors = self._authority.issue(request), request.y
                 self.keys_issued += len(vectors)
-            parts.append(self._scheme.decrypt(ciphertext, key, slice(first, last)))
-            start, number = begin + last, number + 1
-        return parts[0] if len(parts) == 1 else np.concatenate(parts)
+            found.append(self._scheme.decrypt(ciphertext, key, samples))
+        return found[0] if len(found) == 1 else np.concatenate(found)
+
+    def _place(self, start: int, stop: int) -> list[_Part]:
+        """Where samples lie, which is remembered: training asks for the same ones in every pass."""
+        parts, at, number = [], start, bisect_right(self._ends, start)
+        while at < stop:
+            ciphertext, begin = self._ciphertexts[number], self._ends[number - 1] if number else 0
+            first, last = at - begin, min(stop, self._ends[number]) - begin
+            parts.append(_Part(ciphertext, ciphertext.scope(first, last), slice(first, last)))
+            at, number = begin + last, number + 1
+        if len(self._places) >= _REMEMBERED:
+            self._places.clear()
+        self._places[start, stop] = parts
+        return parts

@@ -165,7 +165,7 @@ def train(
     def step(batch: int, labels: IntArray, rate: Rate, rounding: tuple[int, int]) -> IntArray:
         sums = forward.products(stepper.weights, batch * size, (batch + 1) * size)
         logits, errors = stepper.begin(sums, labels, rate, rounding)
-        stepper.finish(gradient(batch).products(np.ascontiguousarray(errors.T), 0, features).T)
+        stepper.finish(gradient(batch).products(errors.T, 0, features).T)
         return logits
 
     for epoch in range(done, schedule.epochs):
@@ -178,7 +178,13 @@ def train(
 
 
 def train_in_clear(
-    plan: Plan, schedule: Schedule, labels: ArrayLike, x: ArrayLike, *, backend: str = "numba"
+    plan: Plan,
+    schedule: Schedule,
+    labels: ArrayLike,
+    x: ArrayLike,
+    *,
+    callback: Callable[[Epoch], None] | None = None,
+    backend: str = "numba",
 ) -> list[Variables]:
     """Train on examples that can be read, in the same batches: what `train` is held to, and compared with.
 
@@ -187,6 +193,7 @@ def train_in_clear(
         schedule: How long and how fast to train.
         labels: The classes, int64 [n] in [0, plan.classes).
         x: The inputs, integers [n, features] inside ``plan.inputs``; images are flattened with their channels last.
+        callback: A function that is called with the report of every epoch.
         backend: "reference", "numpy" or "numba"; all give the same bits.
 
     Returns:
@@ -210,7 +217,9 @@ def train_in_clear(
         return stepper.step(labels, rate, rounding)
 
     for epoch in range(schedule.epochs):
-        _epoch(schedule, classes, epoch, step, None)
+        report = _epoch(schedule, classes, epoch, step, None)
+        if callback is not None:
+            callback(report)
     return stepper.state()
 
 

@@ -12,7 +12,7 @@ class Products(Protocol):
         """The exact inner products of some samples with vectors of keys.
 
         Args:
-            y: The vectors, int64 [keys, length].
+            y: The vectors, int64 [keys, length], in any order in memory.
             start: The first sample.
             stop: One behind the last sample.
 

@@ -36,7 +36,7 @@ from he.kernels.passes import shorts, windows
 from he.kernels.tables.chain import chain
 from he.kernels.tables.windows import WINDOW, window_tables
 from he.ring.packed import SEED_BYTES
-from intnn.values.arrays import Array, FloatArray, IntArray
+from intnn.values.arrays import Array, FloatArray, IntArray, frozen
 
 #: The most coefficients of a functional key, of 8 bytes: a small request must not take all of an authority's memory.
 MOST_COEFFICIENTS = 1 << 26
@@ -87,7 +87,7 @@ class RlweScheme:
         key = own(master_key, RlweMasterKey, "master_key")
         if scope is not None:
             raise ValueError("`scope` must be None: lattice keys hold for all ciphertexts of an instance")
-        vectors, p = key.instance.require_keys(y), key.parameters
+        vectors, p = frozen(key.instance.require_keys(y)), key.parameters  # in C's order
         if len(vectors) * p.N > MOST_COEFFICIENTS:
             most = MOST_COEFFICIENTS // p.N
             raise ValueError(f"`y` must have at most {most} vectors, got {len(vectors)}; make several requests")

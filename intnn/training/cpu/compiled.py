@@ -191,36 +191,38 @@ class CompiledHalves(Compiled, instead="store its `state`"):
 
     def __init__(self, plan: Plan, state: list[Variables], batch: int, descent: Descent):
         super().__init__(plan, state, batch, descent)
-        self._words[0, at.OFFSET] = 0  # sums from outside are those of inputs as they are, not stored plus 128
-        start_sums(self._words[0], self._machine)
+        self._first = self._words[0]
+        self._first[at.OFFSET] = 0  # sums from outside are those of inputs as they are, not stored plus 128
+        start_sums(self._first, self._machine)
         first = plan.blocks[0]
         self._batch, self._first_shape = batch, (first.outputs, first.fan_in)
+        self._rate, self._rounding = self._numbers(Rate(0, 0)), np.zeros(2, np.uint64)  # of the step that has begun
 
     @property
     def weights(self) -> IntArray:
-        """The first block's weights, int64 [outputs, fan_in]."""
-        result = np.empty(self._first_shape, np.int64)
-        halves.first_weights(self._words[0], self._machine, result)
-        return result
+        """The first block's weights, int64 [outputs, fan_in], column by column: so they lie in panels as well."""
+        columns = np.empty(self._first_shape[::-1], np.int64)
+        halves.first_weights(self._first, self._machine, columns)
+        return columns.T
 
     def begin(
         self, sums: IntArray, labels: IntArray, rate: Rate, rounding: tuple[int, int], largest: int
     ) -> Begun | None:
         """`intnn.training.step.begin`; None, and nothing changes, where a sum is larger or a label is no class."""
         logits = np.empty((self._batch, self._plan.classes), np.int64)
-        errors = np.empty((self._first_shape[0], self._batch), np.int64)
-        self._rate = self._numbers(rate)
+        errors = np.empty((self._batch, self._first_shape[0]), np.int64)
+        (self._rate[0], self._rate[1]), (self._rounding[0], self._rounding[1]) = rate, rounding
         exponent = halves.begin_within(
             self._words, self._machine, self._scratch, sums, largest, labels, self._exponential, self._rate,
-            np.array(rounding, np.uint64), logits, errors,
+            self._rounding, logits, errors,
         )  # fmt: skip
-        return None if exponent == halves.REFUSED else Begun(logits, errors.T, exponent)
+        return None if exponent == halves.REFUSED else Begun(logits, errors, exponent)
 
     def finish(self, begun: Begun, gradient: IntArray, magnitude: int) -> bool:
         """`intnn.training.step.finish`, right after `begin`; False where no inputs up to a magnitude have this."""
         return bool(
             halves.finish_within(
-                self._words[0], self._machine, begun.exponent, self._rate, begun.errors.T, magnitude,
+                self._first, self._machine, begun.exponent, self._rate, begun.errors, magnitude,
                 np.ascontiguousarray(gradient.T),
             )
         )  # fmt: skip

@@ -1,5 +1,7 @@
 """A step in two halves, whose products come from outside and are checked: nothing changes where one cannot be."""
 
+import numpy as np
+
 from intnn.machine.jit import compiled
 from intnn.machine.memory import signed_bytes, unsigned_bytes
 from intnn.training.cpu import words as at
@@ -12,17 +14,16 @@ REFUSED = -(1 << 62)  # no exponent
 
 @compiled
 def first_weights(block: IntArray, machine: IntArray, out: IntArray) -> None:
-    """Write a block's bytes as rows, int64 [outputs, fan_in]."""
-    lanes, depth = machine[0], block[at.DEPTH]
+    """Write a block's bytes as columns, int64 [fan_in, outputs]."""
+    lanes, depth, (fan_in, outputs) = machine[0], block[at.DEPTH], out.shape
     narrow = signed_bytes(block[at.BYTES], depth * block[at.PADDED])
-    whole = out.shape[1] - out.shape[1] % 4
-    for n in range(out.shape[0]):
-        place, row = n // lanes * depth * lanes + 4 * (n % lanes), out[n]
-        for k in range(0, whole, 4):
-            four = narrow[place + k * lanes : place + k * lanes + 4]
-            row[k], row[k + 1], row[k + 2], row[k + 3] = four[0], four[1], four[2], four[3]
-        for k in range(whole, out.shape[1]):
-            row[k] = narrow[place + whole * lanes + k - whole]
+    for n in range(0, outputs, lanes):
+        count = min(lanes, outputs - n)
+        for k in range(fan_in):
+            place = (n // lanes * depth + k // 4 * 4) * lanes + k % 4
+            fours, column = narrow[place : place + 4 * count], out[k, n : n + count]
+            for lane in range(count):
+                column[lane] = fours[4 * lane]
 
 
 @compiled
@@ -30,7 +31,7 @@ def begin_within(
     words: IntArray, machine: IntArray, scratch: Array, sums: IntArray, largest: int, labels: IntArray,
     exponential: IntArray, rate: IntArray, rounding: IntArray, logits: IntArray, errors: IntArray,
 ) -> int:  # fmt: skip
-    """`intnn.training.cpu.step.begin`, which also writes the errors, int64 [outputs, batch].
+    """`intnn.training.cpu.step.begin`, which also writes the errors, int64 [batch, outputs].
 
     Returns:
         The exponent of the errors; REFUSED if a sum is beyond ``largest`` in magnitude, or a label is no class.
@@ -46,9 +47,10 @@ def begin_within(
     exponent = begin(words, machine, scratch, sums, labels, exponential, rate, rounding, logits)
     padded = words[0, at.PADDED]
     spread = unsigned_bytes(words[0, at.SPREAD], len(labels) * padded)
-    for n in range(len(errors)):
-        for b in range(len(labels)):
-            errors[n, b] = int(spread[b * padded + n]) - 128
+    for b in range(len(labels)):
+        row = spread[b * padded : (b + 1) * padded]
+        for n in range(errors.shape[1]):
+            errors[b, n] = np.int64(row[n]) - 128
     return exponent
 
 
@@ -71,13 +73,11 @@ def finish_within(
     Returns:
         Whether there are such inputs.
     """
-    reach = 0
-    for n in range(len(errors)):
-        total = 0
-        for b in range(errors.shape[1]):
-            total += abs(errors[n, b])
-        reach = max(reach, magnitude * total)
-    outside = False
+    totals = np.zeros(errors.shape[1], np.int64)
+    for b in range(len(errors)):
+        for n in range(len(totals)):
+            totals[n] += abs(errors[b, n])
+    reach, outside = magnitude * totals.max(), False
     for k in range(len(gradient)):
         for n in range(gradient.shape[1]):
             outside |= (gradient[k, n] > reach) | (gradient[k, n] < -reach)

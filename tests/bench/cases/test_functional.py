@@ -8,14 +8,15 @@ from types import MappingProxyType, SimpleNamespace
 
 import pytest
 
-from bench.cases import functional
+from bench.cases import functional, functional_parties
 from bench.cases.functional import FunctionalJob, jobs, measure
-from bench.cases.functional_parties import Seconds
+from bench.cases.functional_parties import Seconds, Steps
 from bench.cases.functional_runs import FAITHFUL, PROJECTIONS, FaithfulRun, ProjectionRun
 from bench.cases.functional_unfinished import Taken
 from bench.harness.case import Silent
 from bench.report import trained
 from bench.tables.trained import TrainedRow
+from intnn.training.schedule import Epoch
 from plaintext_models.data import datasets
 from plaintext_models.data.datasets import Dataset
 
@@ -77,6 +78,7 @@ def test_every_image_of_faithful_training_is_revealed_by_one_gradient(scheme: st
     batches = (PROJECTIONS["digits"].public + FEW) // 32
     assert row.steps == row.measured_steps == 2 * batches
     assert row.keys_issued == row.steps * 128  # 64 of weights and 64 of errors
+    assert 0 < row.plain_step_s < row.encrypted_step_s < row.encrypted_seconds
     assert row.accuracy_encrypted == row.accuracy_plain
     assert row.share_rebuilt == 1
     assert row.n_attacked == 4 * 32
@@ -92,6 +94,7 @@ def test_what_is_too_slow_is_extrapolated_and_says_so() -> None:
     assert row.bit_identical  # the steps that were made
     assert (row.measured_steps, row.steps) == (1, 2 * ((PROJECTIONS["digits"].public + FEW) // 32))
     assert row.accuracy_encrypted is None
+    assert row.encrypted_step_s is None  # there is one epoch
     assert trained.result(row) == "extrapolated"
     assert row.keys_issued == row.steps * 128  # 64 of weights and 64 of errors
     assert 0.05 < row.cpu_seconds / row.encrypted_seconds < 2  # extrapolated both: of one step alone it would be 0.01
@@ -108,6 +111,16 @@ def test_seconds_of_a_run_that_is_so_many_times_as_long() -> None:
     assert seconds.train == 5.0
     assert seconds.times(2, 10) == Seconds(2.0, 4.0, 30.0, 40.0, 50.0)
     assert seconds.all == 15.0
+
+
+def test_a_step_takes_what_it_takes_in_the_fastest_epoch_behind_the_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    ends = iter([7.0, 10.0, 20.0, 22.0])
+    monkeypatch.setattr(functional_parties, "process_time", lambda: next(ends))
+    steps = Steps()
+    assert steps.seconds(32) is None
+    for number in range(4):
+        steps(Epoch(number + 1, 0, 320))
+    assert steps.seconds(32) == pytest.approx(2.0 / 10)  # of 3, 10 and 2 seconds for 10 steps
 
 
 class Stopping(Silent):

@@ -73,3 +73,9 @@ def test_what_is_revealed_is_told_where_it_was_attacked() -> None:
 def test_public_images_alone_are_told_where_there_are_any() -> None:
     assert "public images alone: 90.90%" in "\n".join(trained.details(replace(ROW, accuracy_public_only=0.909)))
     assert "public" not in "\n".join(trained.details(ROW))
+
+
+def test_a_step_alone_is_told_where_it_was_measured() -> None:
+    told = "\n".join(trained.details(replace(ROW, plain_step_s=10e-6, encrypted_step_s=42e-6)))
+    assert "a step alone, in processor time: 42 µs, in the clear 10 µs: 4.2x" in told
+    assert "a step alone" not in "\n".join(trained.details(ROW))

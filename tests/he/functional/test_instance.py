@@ -56,6 +56,16 @@ def test_vectors_of_keys_are_looked_at_once_and_stay_as_they_are() -> None:
         found[0, 0] = 128
     with pytest.raises(ValueError, match=r"`y` must lie in \[-126, 126\], got -127"):
         Instance("pads", 2, IntDomain(0, 15), 126).require_keys(found)
+    columns = np.array([[-127, 0, 3], [127, 1, 128]])
+    with pytest.raises(ValueError, match=r"`y` must lie in \[-127, 127\], got 128 at index \(2, 1\)"):
+        instance.require_keys(columns.T)
+    columns[1, 2] = 4
+    by_column = instance.require_keys(columns.T)
+    columns[:] = 0
+    assert by_column.tolist() == [[-127, 127], [0, 1], [3, 4]]
+    assert by_column.flags.f_contiguous
+    with pytest.raises(ValueError, match="cannot set WRITEABLE"):
+        by_column.setflags(write=True)
     del found
     with pytest.raises(TypeError, match="`y` must hold integers"):
         instance.require_keys(None)

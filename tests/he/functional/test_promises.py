@@ -65,6 +65,15 @@ def test_the_largest_products_are_exact(name: str, domain: IntDomain) -> None:
     assert found.tolist() == products(x, y)
 
 
+def test_vectors_of_keys_may_lie_in_any_order(one: Made) -> None:
+    x, y = vectors(np.random.default_rng(6), one, keys=5)
+    ciphertext = one.encrypt(x)
+    for given_y in (y, np.asfortranarray(y), np.repeat(y, 2, axis=1)[:, ::2], y[::-1].copy()[::-1], y.astype("i2")):
+        key = one.key(given_y, ciphertext)
+        assert one.decrypt(ciphertext, key).tolist() == products(x, y)
+        assert type(key).from_bytes(key.to_bytes()).y.tolist() == key.y.tolist() == y.tolist()
+
+
 def test_all_crosses_as_bytes(one: Made, things: dict[str, object]) -> None:
     read = {}
     for which, thing in things.items():

@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from he.functional.errors import BudgetError, MismatchError
+from he.functional.parties import trainer
 from he.functional.parties.authority import Authority
 from he.functional.parties.owner import Owner, arranged
 from he.functional.parties.trainer import Products
@@ -42,6 +43,18 @@ def made(authority, name, sizes, budget=3, length=3, block_samples=4):
     asked = Asked(authority)
     names = [f"owner {number}" for number in range(len(sizes))]
     return x, asked, Products(asked, public.instance, arranged(blocks[::-1], names))
+
+
+def test_places_of_samples_are_found_again_and_forgotten(authority, monkeypatch):
+    monkeypatch.setattr(trainer, "_REMEMBERED", 3)
+    x, asked, them = made(authority, "pads", [5, 3, 2])
+    y = np.eye(3, dtype=np.int64)
+    ranges = [(0, 10), (4, 6), (9, 10), (0, 10), (1, 2), (4, 6), (0, 1)]
+    for start, stop in ranges:
+        assert them.products(y, start, stop).tolist() == (x[start:stop] @ y.T).tolist()
+        with pytest.raises(TypeError, match="`start`"):
+            them.products(y, float(start), stop)
+    assert len(asked.requests) == 4 + 2 + 1 + 4 + 1 + 2 + 1  # a key for every block
 
 
 @settings(max_examples=60)

@@ -19,7 +19,7 @@ class Clear:
 
     def products(self, y, start, stop):
         assert y.dtype == np.int64
-        assert y.flags.c_contiguous
+        assert y.flags.forc
         self.asked.append((start, stop))
         self.keys_issued += len(y)
         return self.x[start:stop] @ y.T
