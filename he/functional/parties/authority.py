@@ -223,9 +223,9 @@ class Authority(Unstorable, instead="open its journal, when nobody else has it o
 
     def _catch_up(self) -> None:
         """Enter in the books what is in the journal beyond them."""
-        for place, message in self._journal.messages(self._entered):
+        for place, message, end in self._journal.messages(self._entered):
             self._restore(place, message)
-            self._entered = self._journal.end
+            self._entered = end
 
     def _record(self, opening: Opening, accounts: tuple[Account, ...], batch: int, keys: int, added: Array) -> None:
         """Record how many keys were issued for some data in all, and what the span of a batch has more.

@@ -245,9 +245,12 @@ class Books(Unstorable, instead="the authority's journal holds what they were ma
 
     def unsettled(self) -> Iterator[tuple[Instance, int, Span]]:
         """What the journal foresees to be known as a whole, and is not: instances, batches, and what is known."""
+        said = set[Account]()  # instances may share accounts
         for opening, accounts in self._opened.values():
             for batch, account in enumerate(accounts):
-                if opening.columns is not None and account.is_foreseen and account.span.rank < account.span.length:
+                is_known_less = account.is_foreseen and account.span.rank < account.span.length
+                if opening.columns is not None and is_known_less and account not in said:
+                    said.add(account)
                     yield opening.instance, batch, account.span
 
     def has_owner(self, of: Instance, owner: str) -> bool:

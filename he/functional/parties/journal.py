@@ -37,7 +37,7 @@ class Journal(Unstorable, instead="open its file, when nobody else has it open")
     Attributes:
         path: The file; it is made if there is none.
         is_open: Whether the file is open.
-        end: Where the last message that was read or written ends.
+        end: Where the last message ends, once all have been read, or the last one that was written.
 
     Raises:
         JournalError: Others may use the file, or another process has it open.
@@ -56,22 +56,26 @@ class Journal(Unstorable, instead="open its file, when nobody else has it open")
             self.close()
             raise
 
-    def messages(self, start: int = 0) -> Iterator[tuple[int, bytes]]:
-        """The messages from a place on, with their places; `append` goes on behind the last one that was read.
+    def messages(self, start: int = 0) -> Iterator[tuple[int, bytes, int]]:
+        """The messages from a place on, with their places, and where each ends.
+
+        When all have been read, `append` goes on behind the last one; it does not as long as one has not, as where an
+        interrupt has ended the reading, and so no message is written over.
 
         Raises:
             JournalError: The file is damaged, or no journal.
         """
-        self.end, size = start, os.fstat(self._file).st_size
-        while self.end < size:
-            head = os.pread(self._file, _HEAD, self.end)
+        at, size = start, os.fstat(self._file).st_size
+        while at < size:
+            head = os.pread(self._file, _HEAD, at)
             length, again = (int.from_bytes(head[at : at + 8], "big") for at in (len(_MAGIC), len(_MAGIC) + 8))
             if not _MAGIC.startswith(head[: len(_MAGIC)]) or (len(head) == _HEAD and length != again):
-                raise self.damaged(self.end, "no message of a journal begins there")
-            if len(head) < _HEAD or self.end + _HEAD + length > size:
-                return
-            place, self.end = self.end, self.end + _HEAD + length
-            yield place, os.pread(self._file, length, place + _HEAD)
+                raise self.damaged(at, "no message of a journal begins there")
+            if len(head) < _HEAD or at + _HEAD + length > size:
+                break
+            place, at = at, at + _HEAD + length
+            yield place, os.pread(self._file, length, place + _HEAD), at
+        self.end = at
 
     def read(self, place: int) -> bytes:
         """The message at a place that `append` or `messages` has given."""

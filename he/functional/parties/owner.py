@@ -81,7 +81,9 @@ class Owner:
         first_sample: The number of his next sample among all samples of the instance, if he has sent others. Where
             owners share an instance of several batches (`he.functional.parties.books.Opening`), each begins where the
             one before him ends, and samples that are encrypted again keep their numbers: by another `Owner` that
-            begins with them. Under other numbers they would have the budget of other batches, too.
+            begins with them. Under other numbers they would have the budget of other batches, too; and owners who begin
+            with one number share accounts, so that what is asked of one counts for the other, and what is said to be
+            known of samples is said of the wrong ones. Nobody else can see it.
         schemes: What implements a scheme, by its name.
 
     Raises:

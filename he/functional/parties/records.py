@@ -38,7 +38,7 @@ def foreseen(of: Instance, keys: int, batches: range) -> bytes:
 
 
 def settled(of: Instance, batch: int, span: Span) -> bytes:
-    """What is known of a batch that counted as wholly known."""
+    """What is known of a batch that counted as wholly known; it may be said again, as older journals do."""
     return seal(Kind.JOURNAL, of, {"event": "settled", "batch": batch, "rows": span.rank}, _rows(span.basis()))
 
 
@@ -84,9 +84,11 @@ def enter(books: Books, message: bytes) -> Opening:
             account.span, account.is_foreseen = Span.whole(of.length, account.span.prime), True
         books.issued[known.data] = number(fields, "keys", _MOST, least=0)
     elif event == "settled":
-        account = _account(accounts, fields)
-        account.span = Span.empty(of.length, account.span.prime).extended(_vectors(of, fields, parts))
-        account.is_foreseen = False
+        account, vectors = _account(accounts, fields), _vectors(of, fields, parts)
+        span = Span.empty(of.length, account.span.prime).extended(vectors)
+        if not account.is_foreseen and not span.rank == account.span.rank == account.span.extended(vectors).rank:
+            raise ValueError("a batch that was not foreseen is settled, and to be known as it is not")
+        account.span, account.is_foreseen = span, False
     else:
         books.enrol(of, require_name(fields["owner"], "owner"))
     return known

@@ -17,7 +17,7 @@ from he.functional.instance import Instance
 from he.functional.messages import seal
 from he.functional.parties import records
 from he.functional.parties.authority import STRIDE, Authority
-from he.functional.parties.books import Exposure, Opening
+from he.functional.parties.books import Books, Exposure, Opening
 from he.functional.parties.journal import Journal, JournalError
 from he.functional.schemes import scheme
 from intnn import IntDomain
@@ -93,6 +93,37 @@ def test_a_key_is_recorded_before_it_is_issued(path):
             authority.issue(who.request(EYE[2:3]))
         who.asks(authority, EYE[:2])
         assert authority.exposure("data").rank_issued == 2
+
+
+def test_interrupts_between_the_journal_and_the_books_lose_nothing(path, monkeypatch):
+    """One behind the write of several instances, and one while they are entered in the books."""
+    them, read, places = [instance() for _ in range(3)], os.pread, []
+
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    def read_one(file, length, place):
+        places.append(place)
+        if len(places) > 2:  # behind the head of the first instance, and the rest of it
+            raise KeyboardInterrupt
+        return read(file, length, place)
+
+    with Authority(path) as authority:
+        with monkeypatch.context() as patch:
+            patch.setattr(Books, "open", interrupted)
+            with pytest.raises(KeyboardInterrupt):
+                authority.open_all([Opening(it, 2, it.id, "forward") for it in them])
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "pread", read_one)
+            with pytest.raises(KeyboardInterrupt):
+                authority.enrol(them[0], "owner")
+        trainer(authority.open(instance(), 2, "data")).asks(authority, EYE[:2])
+    for _ in range(2):
+        with Authority(path) as authority:
+            assert authority.exposure("data").rank_issued == 2
+            for it in them:
+                with pytest.raises(ValueError, match="`instance` must have a new id"):
+                    authority.open(it, 2, it.id)
 
 
 def test_where_the_disk_is_full_nothing_is_issued_or_known(path):

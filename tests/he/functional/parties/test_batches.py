@@ -11,10 +11,12 @@ from hypothesis import strategies as st
 from he.formats.messages import Kind, open_message, seal_message
 from he.functional.errors import BudgetError, MismatchError
 from he.functional.instance import Instance
+from he.functional.ledger import Span, secret_prime
 from he.functional.parties import authority as authority_
+from he.functional.parties import records
 from he.functional.parties.authority import Authority
 from he.functional.parties.books import Exposure
-from he.functional.parties.journal import Journal
+from he.functional.parties.journal import Journal, JournalError
 from he.functional.parties.owner import Owner, arranged
 from he.functional.parties.request import KeyRequest
 from he.functional.parties.trainer import Products
@@ -154,6 +156,39 @@ def test_who_closes_writes_what_is_known(path):
         assert authority.exposure("data").batch_rank_issued == 4  # 0 to 2 beside a vector with the last one
 
 
+def test_what_instances_share_is_said_once(path):
+    with Authority(path) as authority:
+        both = Trainer(authority), Trainer(authority)
+        for who in both:
+            who.asks(authority, 1, EYE[:2])
+    assert path.read_bytes().count(b"settled") == 1 * BATCHES  # foreseen together, and settled each
+    with Authority(path) as authority:
+        assert authority.exposure("data").batch_rank_issued == 2
+
+
+def test_a_batch_is_settled_where_it_was_foreseen_or_as_it_is_known(path):
+    """Older journals said it once for each of several instances; another entry would make a budget larger again."""
+    with Authority(path) as authority:
+        who = Trainer(authority, budget=4)
+        who.asks(authority, 1, EYE[:2])
+    whole = path.read_bytes()
+    journal = Journal(path)
+    entries = {message: open_message(Kind.JOURNAL, message)[0] for _, message, _ in journal.messages()}
+    journal.append(*(message for message, fields in entries.items() if fields["event"] == "settled"))
+    journal.close()
+    with Authority(path) as authority:
+        assert authority.exposure("data").batch_rank_issued == 2
+    for known in (EYE[:0], EYE[:1], EYE[1:3], EYE[:3]):
+        path.write_bytes(whole)
+        journal = Journal(path)
+        list(journal.messages())
+        span = Span.empty(4, secret_prime()).extended(known.astype(np.uint64))
+        journal.append(records.settled(who.instance, 1, span))
+        journal.close()
+        with pytest.raises(JournalError, match="a batch that was not foreseen is settled"):
+            Authority(path)
+
+
 def test_what_cannot_be_written_at_the_end_counts_as_known(path):
     authority = Authority(path)
     Trainer(authority).asks(authority, 1, EYE[:1])
@@ -250,7 +285,7 @@ def test_a_journal_from_before_there_were_several_batches_is_read(path):
         block = next(Owner("owner", public).encrypt(np.ones((2, 4), np.int64)))
         Products(authority, public.instance, [block.ciphertext]).products(EYE[:2], 0, 2)
     journal = Journal(path)
-    messages = [open_message(Kind.JOURNAL, message) for _, message in journal.messages()]
+    messages = [open_message(Kind.JOURNAL, message) for _, message, _ in journal.messages()]
     journal.close()
     path.unlink()
     older = Journal(path)

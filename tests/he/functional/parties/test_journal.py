@@ -27,7 +27,7 @@ def written(path, *messages):
 def read(path):
     journal = Journal(path)
     try:
-        return [message for _, message in journal.messages()]
+        return [message for _, message, _ in journal.messages()]
     finally:
         journal.close()
 
@@ -36,13 +36,27 @@ def test_messages_are_there_again_and_go_on(path):
     messages = [b"one", b"x" * 100_000, b"\0"]
     places = written(path, *messages[:2])
     journal = Journal(path)
-    assert list(journal.messages()) == list(zip(places, messages, strict=False))
+    ends = [places[1], path.stat().st_size]
+    assert list(journal.messages()) == list(zip(places, messages, ends, strict=False))
     places += journal.append(messages[2])
+    ends.append(journal.end)
     assert [journal.read(place) for place in places] == messages
-    assert list(journal.messages(places[1])) == list(zip(places, messages, strict=True))[1:]
+    assert list(journal.messages(places[1])) == list(zip(places, messages, ends, strict=True))[1:]
     journal.close()
     journal.close()
     assert read(path) == messages
+
+
+def test_who_stops_reading_writes_over_nothing(path):
+    written(path, b"first")
+    journal = Journal(path)
+    list(journal.messages())
+    journal.append(b"second", b"third")
+    for _ in journal.messages():
+        break  # as an interrupt does
+    journal.append(b"fourth")
+    journal.close()
+    assert read(path) == [b"first", b"second", b"third", b"fourth"]
 
 
 def test_a_file_that_was_cut_within_the_last_message_has_the_others(path):
