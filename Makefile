@@ -61,6 +61,7 @@ own: $(VENV)/own.stamp  ## a model of your own, encrypted: what it keeps and cos
 	$(BIN)/python -m bench own --json results/own.json --plot-dir results/own $(ARGS)
 
 gpu: $(VENV)/gpu.stamp  ## CUDA kernels on this machine's GPU: equality, then speed, added to bench/records/gpu.jsonl
+	$(BIN)/python -m he warm  # so that no time of the processor's has a compilation in it
 	$(BIN)/python -m bench gpu $(ARGS)
 
 # Coverage is that of all tests: of some of them, it says nothing.

@@ -58,16 +58,6 @@ def run(case: Case, values: Mapping[str, Any]) -> None:
             try_out(output)
         implementation = case.implementation()
         jobs = implementation.jobs(options)
-        rows: list[Any] = []
-        pictures: dict[str, bytes] = {}
-        columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
-        with Progress(*columns, console=errors, transient=True) as progress:
-            for job in jobs:
-                reporter = _Shown(progress, job.title, progress.add_task(job.title, total=None))
-                rows += implementation.measure(job, reporter)
-                progress.update(reporter.task, total=1.0, completed=1.0, description=job.title)
-                pictures |= reporter.pictures
-        implementation.show(console, rows)
         about: dict[str, Any] = {
             "case": case.name,
             "schema": case.schema,
@@ -77,6 +67,21 @@ def run(case: Case, values: Mapping[str, Any]) -> None:
             "machine": machine() | getattr(implementation, "machine", dict)(),
             "threads": available_threads(),
         }
+        records = [output.path for output in outputs if output.writes == "lines"]
+        rows: list[Any] = []
+        pictures: dict[str, bytes] = {}
+        columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
+        with Progress(*columns, console=errors, transient=True) as progress:
+            for job in jobs:
+                reporter = _Shown(progress, job.title, progress.add_task(job.title, total=None))
+                for row in implementation.measure(job, reporter):
+                    rows.append(row)
+                    for path in records:  # what has been measured is kept, whatever comes later
+                        add_lines(path, [Envelope(**about, row=asdict(row))])
+                        written += [path] * (path not in written)
+                progress.update(reporter.task, total=1.0, completed=1.0, description=job.title)
+                pictures |= reporter.pictures
+        implementation.show(console, rows)
         envelopes = [Envelope(**about, row=asdict(row)) for row in rows]
         for output in outputs:
             path = output.path
@@ -86,8 +91,6 @@ def run(case: Case, values: Mapping[str, Any]) -> None:
                     written.append(path)
                     console.print(f"Rows written to {path}")
                 case "lines":
-                    add_lines(path, envelopes)
-                    written.append(path)
                     console.print(f"Rows added to {path}")
                 case "picture":
                     implementation.draw(path, rows)

@@ -1,4 +1,7 @@
-"""Files that a command writes: they are prepared before anything is measured, and written whole when it is over."""
+"""Files that a command writes: they are prepared before anything is measured, and written whole when it is over.
+
+Lines are added to a record as they are measured.
+"""
 
 from __future__ import annotations
 

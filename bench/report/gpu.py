@@ -52,8 +52,7 @@ def summary(row: GpuRow) -> str:
 
 
 def show(console: Console, rows: Sequence[GpuRow]) -> None:
-    """Print one line for each measurement."""
+    """Print what all measurements, which have been printed one by one, have in common."""
     if rows:
-        console.print(f"[bold]CUDA kernels[/bold], equal in {rows[0].checks_equal} of {rows[0].checks} checks")
-    for row in rows:
-        console.print(summary(row), highlight=False, markup=False)
+        equal = f"equal in {rows[0].checks_equal} of {rows[0].checks} checks"
+        console.print(f"[bold]CUDA kernels[/bold], {equal}: {len(rows)} measurements", highlight=False)

@@ -19,6 +19,7 @@ from intnn.machine.cuda.device import DeviceError, DeviceMemoryError, free_bytes
 from intnn.machine.cuda.graph import Repeated
 from intnn.machine.cuda.launch import Launch
 
+PINNED = 64 << 20  # bytes of a session's inputs, at most, that go by memory of the host that the GPU reads by itself
 Writing = Callable[[DeviceArray, Any], object]  # of a memory and a stream
 
 
@@ -103,6 +104,9 @@ class Board:
             for first, operand in zip(plan.operands, operands, strict=True):
                 self._memory[first : first + len(operand)].copy_to_device(operand)
             self._inputs = [self._memory[first : first + plan.input_rows] for first in plan.inputs]
+            self._pinned: Sequence[np.ndarray | None] = [None] * len(plan.inputs)
+            if 0 < 8 * N * plan.input_rows * len(plan.inputs) <= PINNED:
+                self._pinned = cuda.pinned_array((len(plan.inputs), plan.input_rows, N), np.uint64)
             self._outputs = [self._memory[first : first + plan.output_rows] for first in plan.outputs]
             self.launches = [launch for step in resident.steps for launch in self._bound(*step)]
             self._start = Repeated(self.launches, graph=graph)
@@ -165,8 +169,10 @@ class Board:
         if callable(inputs):
             inputs(self._memory, self._stream)
         else:
-            for place, residues in zip(self._inputs, inputs, strict=True):
-                place.copy_to_device(residues, stream=self._stream)
+            for place, residues, pinned in zip(self._inputs, inputs, self._pinned, strict=True):
+                if pinned is not None:
+                    pinned[:] = residues  # the copy before has been waited for, with the results
+                place.copy_to_device(residues if pinned is None else pinned, stream=self._stream)
         self._start(self._stream)
         outputs: list[np.ndarray] = [place.copy_to_host(stream=self._stream) for place in self._outputs]
         self._stream.synchronize()
