@@ -218,26 +218,24 @@ class Product:
     def bound(self, x: DeviceArray, y: DeviceArray, images: int) -> Launch:
         """Return what multiplies words that `channels_last` has laid out, and writes rows of ``row_width``."""
         rows = images * self.out_image[0] * self.out_image[1]
-        places, *vectors = self._vectors
         if isinstance(self._tile, GroupTile):
-            multiprocessors = device().multiprocessors
-            fitted = self._tile.fitted(rows, self.row_width, multiprocessors)
-            grid, sizes = fitted.grid(rows, self.row_width, multiprocessors), (rows, self.columns, self.depth)
-            matrices = (
-                tensor_map(x, rows, self.depth, fitted.rows),
-                tensor_map(self.w, self._lines, self.depth, fitted.columns),
-            )
-            arguments = *matrices, y, self.b, *vectors, sizes, self._requantise
-            kernel = _kernel(fitted, *self._kind)
-            return bound(kernel, (grid,), fitted.threads, *arguments, shared=fitted.shared)
-        across, along, threads = (
-            (self._tile.rows, self._tile.columns, self._tile.threads) if self._tile else (64, 64, 256)
-        )
-        sizes = (rows, self.columns, self._chunks)
+            return self._bound_by_groups(self._tile, x, y, rows)
+        tile, (places, *vectors) = self._tile, self._vectors
+        across, along, threads = (tile.rows, tile.columns, tile.threads) if tile else (64, 64, 256)
+        grid, sizes = (-(-rows // across), -(-self.row_width // along)), (rows, self.columns, self._chunks)
         arguments = x, self.w, y, places, self.b, *vectors, sizes, self._geometry, self._requantise
-        return bound(
-            _kernel(self._tile, *self._kind), (-(-rows // across), -(-self.row_width // along)), threads, *arguments
-        )
+        return bound(_kernel(tile, *self._kind), grid, threads, *arguments)
+
+    def _bound_by_groups(self, widest: GroupTile, x: DeviceArray, y: DeviceArray, rows: int) -> Launch:
+        """The same by groups of warps: the windows are the rows of a matrix as they lie."""
+        multiprocessors = device().multiprocessors
+        tile = widest.fitted(rows, self.row_width, multiprocessors)
+        grid, sizes = tile.grid(rows, self.row_width, multiprocessors), (rows, self.columns, self.depth)
+        left = tensor_map(x, rows, self.depth, tile.rows)
+        right = tensor_map(self.w, self._lines, self.depth, tile.columns)
+        _, *vectors = self._vectors
+        arguments = left, right, y, self.b, *vectors, sizes, self._requantise
+        return bound(_kernel(tile, *self._kind), (grid,), tile.threads, *arguments, shared=tile.shared)
 
     def launch(self, x: DeviceArray, y: DeviceArray, images: int) -> None:
         """Multiply now, as `bound` does later."""
