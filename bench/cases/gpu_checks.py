@@ -58,6 +58,7 @@ def checks(sizes: Sizes, tiles: Sequence[AnyTile], backend: str) -> Iterator[tup
         if isinstance(tile, GroupTile):  # which multiplies matrices alone, and has blocks go from part to part
             many = replace(sizes, rows=16 * sizes.rows, inner=sizes.inner // 4, columns=4 * sizes.columns)
             yield f"dense and table, {unit}", lambda tile=tile, many=many: _table(many, tile, backend)  # type: ignore[misc]
+            yield f"edges, {unit}", lambda tile=tile: _edges(tile, backend)  # type: ignore[misc]
         else:
             yield f"conv2d and table, {unit}", lambda tile=tile: _conv2d(sizes, tile, backend)  # type: ignore[misc]
     for kind, (network, batch) in trainings(sizes).items():
@@ -83,6 +84,13 @@ def _dense(sizes: Sizes, tile: AnyTile, backend: str) -> bool:
     x, w = _full(rng, np.int8, sizes.rows, sizes.inner), _full(rng, np.int8, sizes.columns, sizes.inner)
     b = rng.integers(-(2**20), 2**20, sizes.columns).astype(np.int32)
     return np.array_equal(dense(x, w, b, tile=tile), _product(backend, "dense", x, w, b))
+
+
+def _edges(tile: GroupTile, backend: str) -> bool:
+    """Compare results at, and one beyond, a block's edges, and matrices smaller than what is copied at once."""
+    rows, columns = (1, tile.rows, tile.rows + 1), (1, tile.columns + 1, tile.columns)
+    made = [replace(SMALL, rows=m, inner=k, columns=n) for m, k, n in zip(rows, (1, 128, 129), columns, strict=True)]
+    return all(kind(sizes, tile, backend) for sizes in made for kind in (_dense, _table))
 
 
 def _conv2d(sizes: Sizes, tile: AnyTile, backend: str) -> bool:

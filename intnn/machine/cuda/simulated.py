@@ -144,7 +144,8 @@ def copy_tile(rows: int) -> Callable[..., None]:
 
 def tensor_map(array: Any, rows: int, row_bytes: int, box: int) -> Any:  # noqa: ARG001
     """The matrix itself, int32 words [rows, row_bytes / 4]."""
-    return array.reshape(rows, row_bytes // 4)
+    words = row_bytes // 4
+    return array[: rows * words].reshape(rows, words)
 
 
 def warpgroup_mma(columns: int, a_type: str, b_type: str) -> Callable[[Any, Any, int, int, int], None]:

@@ -8,7 +8,7 @@ pytest.importorskip("numba_cuda", reason="the extra `cuda` is not installed")
 
 UNITS = ("dp4a", "mma.sync, 32 x 64, 3 stages", "mma.sync, 16 x 64, 2 stages")
 NAMES = [f"{kind}, {unit}" for unit in UNITS for kind in ("dense", "conv2d and table")] + ["lookup", "network"]
-NAMES += [f"{kind}, wgmma, 64 x 64, 3 stages" for kind in ("dense", "dense and table")]
+NAMES += [f"{kind}, wgmma, 64 x 64, 3 stages" for kind in ("dense", "dense and table", "edges")]
 
 
 @pytest.fixture(scope="module")

@@ -16,7 +16,8 @@ NAMES = checks_of(MODULE)
 
 def test_steps_are_bit_equal_to_the_definition():
     outcomes = simulated("tests.intnn.cuda_simulation", "training")
-    assert outcomes == {"training steps, dense": True, "training steps, convolutional": True}
+    kinds, units = ("dense", "convolutional"), ("mma.sync", "wgmma")
+    assert outcomes == {f"training steps, {kind}, {unit}": True for unit in units for kind in kinds}
 
 
 @pytest.fixture(scope="module")
