@@ -13,6 +13,8 @@ from llvmlite import ir
 from numba import int32, int64, types, void
 from numba.cuda.extending import intrinsic
 
+from intnn.machine.cuda.device import DeviceError
+
 WORD = ir.IntType(32)
 PAIR, FOUR = types.UniTuple(int32, 2), types.UniTuple(int32, 4)
 
@@ -303,6 +305,9 @@ def tensor_map(array: Any, rows: int, row_bytes: int, box: int) -> Any:
         rows: The number of its rows.
         row_bytes: The bytes of a row, a multiple of 16.
         box: The rows that are copied at once, at most 256.
+
+    Raises:
+        DeviceError: The driver does not take it.
     """
     import numpy as np
     from cuda.bindings import driver  # type: ignore[import-untyped]  # comes with the extra
@@ -319,5 +324,5 @@ def tensor_map(array: Any, rows: int, row_bytes: int, box: int) -> Any:
         driver.CUtensorMapFloatOOBfill.CU_TENSOR_MAP_FLOAT_OOB_FILL_NONE,
     )  # fmt: skip
     if status != driver.CUresult.CUDA_SUCCESS:
-        raise RuntimeError(f"a matrix of {rows} x {row_bytes} bytes cannot be described to the GPU: {status.name}")
+        raise DeviceError(f"a matrix of {rows} x {row_bytes} bytes cannot be described to the GPU: {status.name}")
     return cuda.to_device(np.array([int(word) for word in made.opaque], np.uint64))

@@ -1,5 +1,7 @@
 """What the product by groups of warps compiles to. This needs NVIDIA's compiler, but no GPU."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -7,6 +9,8 @@ from hypothesis import strategies as st
 
 pytest.importorskip("numba_cuda", reason="the extra `cuda` is not installed")
 
+from intnn.machine.cuda.assembly import tensor_map
+from intnn.machine.cuda.device import DeviceError
 from intnn.ops.cuda.warpgroups import GROUP_THREADS, SHARED_BYTES, GroupTile, lines, warpgroup_kernel
 from tests.ptx import HOPPER_ALONE, MAP, TABLE, WORDS, hold, needs_compiler, several
 
@@ -36,6 +40,18 @@ def test_sums_stay_in_registers(columns, x_type, w_type, fused):
 def test_tiles_that_cannot_be(sizes, message):
     with pytest.raises(ValueError, match=message):
         GroupTile(**sizes)
+
+
+def test_a_matrix_that_the_driver_does_not_take(monkeypatch):
+    from cuda.bindings import driver
+
+    invalid = driver.CUresult.CUDA_ERROR_INVALID_VALUE
+    asked = []
+    monkeypatch.setattr(driver, "cuTensorMapEncodeTiled", lambda *a: asked.append(a) or (invalid, None))
+    array = SimpleNamespace(__cuda_array_interface__={"data": (8, False)})
+    with pytest.raises(DeviceError, match="3 x 32 bytes .* CUDA_ERROR_INVALID_VALUE"):
+        tensor_map(array, 3, 32, 64)
+    assert [[int(n) for n in numbers] for numbers in asked[0][3:7]] == [[32, 3], [32], [128, 64], [1, 1]]
 
 
 @given(st.integers(1, 1 << 20), st.integers(1, 1 << 14), st.integers(1, 200))
