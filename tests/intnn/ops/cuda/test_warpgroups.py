@@ -49,7 +49,7 @@ def test_a_matrix_that_the_driver_does_not_take(monkeypatch):
     asked = []
     monkeypatch.setattr(driver, "cuTensorMapEncodeTiled", lambda *a: asked.append(a) or (invalid, None))
     array = SimpleNamespace(__cuda_array_interface__={"data": (8, False)})
-    with pytest.raises(DeviceError, match="3 x 32 bytes .* CUDA_ERROR_INVALID_VALUE"):
+    with pytest.raises(DeviceError, match=r"3 x 32 bytes .* CUDA_ERROR_INVALID_VALUE"):
         tensor_map(array, 3, 32, 64)
     assert [[int(n) for n in numbers] for numbers in asked[0][3:7]] == [[32, 3], [32], [128, 64], [1, 1]]
 
