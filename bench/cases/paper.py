@@ -88,7 +88,7 @@ def measure(job: PaperJob, reporter: Reporter) -> tuple[PaperRow, ...]:
     experiment = EXPERIMENTS[job.identifier]
     settings = experiment.settings(job.quick)
     if not settings:
-        reporter.say(f"{job.identifier}: has no quick version; python -m bench paper {job.identifier} --full")
+        reporter.say(f"{job.identifier} is left out, being large: python -m bench paper {job.identifier} --full")
     effort = QUICK if job.quick else FULL
     rows: list[PaperRow] = []
     for number, setting in enumerate(settings):

@@ -18,7 +18,7 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn
 
 from bench.harness.case import Case, Field
 from bench.harness.machine import available_threads, installed_version, machine
-from bench.harness.output import add_lines, check, try_out, write_rows
+from bench.harness.output import add_lines, check, try_out, write_report, write_rows
 from bench.harness.rows import Envelope
 from intnn.machine.cuda.device import DeviceError, NoDeviceError
 from intnn.storage.document import write_atomically
@@ -102,9 +102,7 @@ def run(case: Case, values: Mapping[str, Any]) -> None:
                         written.append(path / name)
                         console.print(f"Picture written to {path / name}")
                 case "report":
-                    for name, content in implementation.report(rows).items():
-                        write_atomically(path / name, content)
-                        written.append(path / name)
+                    written += write_report(path, implementation.report(rows))
                     console.print(f"Report written to {path}")
 
 

@@ -6,8 +6,9 @@ Lines are added to a record as they are measured.
 from __future__ import annotations
 
 import json
+import re
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -21,6 +22,8 @@ SUFFIXES: dict[Writes, tuple[str, ...]] = {
     "lines": (".jsonl",),
     "picture": (".png", ".svg", ".pdf"),
 }
+REPORT = "report.md"
+SHOWN = re.compile(r"^!\[[^]]*\]\(([^()/\\]+\.(?:svg|png))\)$", re.MULTILINE)  # a picture beside that file
 _NO_FOLDER = (FileExistsError, NotADirectoryError)
 
 
@@ -78,6 +81,28 @@ def add_lines(path: Path, envelopes: Sequence[Envelope]) -> None:
     known = path.read_text(encoding="utf-8") if path.exists() else ""
     lines = [json.dumps(envelope.as_json()) + "\n" for envelope in envelopes]
     write_atomically(path, (known + "".join(lines)).encode())
+
+
+def write_report(folder: Path, files: Mapping[str, bytes]) -> list[Path]:
+    """Write a report's files, and remove the pictures that only the report before it showed.
+
+    What another hand put into the folder stays: removed is what the folder's own report.md shows, by a name without a
+    folder, and the new one does not have.
+
+    Args:
+        folder: Of the report.
+        files: The files by their names; report.md shows the pictures among them.
+
+    Returns:
+        The paths of what was written.
+    """
+    before = folder / REPORT
+    shown = set(SHOWN.findall(before.read_text(encoding="utf-8", errors="replace"))) if before.is_file() else set()
+    for name, content in files.items():
+        write_atomically(folder / name, content)
+    for name in shown - set(files):
+        (folder / name).unlink(missing_ok=True)
+    return [folder / name for name in files]
 
 
 @contextmanager

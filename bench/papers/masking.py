@@ -138,7 +138,8 @@ def _swept(
             for name, one in subjects.items()
         )
 
-    return Experiment(settings, SWEPT, orders, quick=QUICK, full=FULL, smaller=SMALLER, hours=2.5 * len(names))
+    thorough = sum(isinstance(one.subject, Swept) and one.subject.thorough for one in settings(False))
+    return Experiment(settings, SWEPT, orders, quick=QUICK, full=FULL, smaller=SMALLER, hours=2.5 * thorough)
 
 
 def _each(

@@ -167,8 +167,13 @@ def orderings(rows: Sequence[PaperRow]) -> Iterator[str]:
                 found.get((row.identifier, row.setting, column)),
                 found.get((row.identifier, other, other_column)),
             )
-            than = f" than {other}" if column == other_column else f" than {other} on {other_column}"
-            yield f"{row.identifier}: {row.setting} higher{than}, {column}: {_verdict(higher, lower)}"
+            if other == row.setting:
+                order = f'{row.setting}, "{column}" higher than "{other_column}"'
+            elif other_column == column:
+                order = f"{row.setting} higher than {other}, {column}"
+            else:
+                order = f'{row.setting}, "{column}" higher than {other}, "{other_column}"'
+            yield f"{row.identifier}: {order}: {_verdict(higher, lower)}"
 
 
 def _verdict(higher: Estimate | None, lower: Estimate | None) -> str:
@@ -184,10 +189,16 @@ def heading(rows: Sequence[PaperRow]) -> str:
     first = rows[0]
     names = ", ".join(dict.fromkeys(row.dataset for row in rows))
     smaller = f"; smaller: {first.smaller}" if first.quick and first.smaller else ""
+    images, seeds = _counted(first.images, "image"), _counted(len(first.seeds), "seed")
+    seconds = sum(row.seconds for row in rows)
     return (
-        f"{'quick' if first.quick else 'full'}: {names}, {first.images} images, {len(first.seeds)} seeds from "
-        f"{first.seeds[0]}, {sum(row.seconds for row in rows):.0f} s of one core; shares in %{smaller}"
+        f"{'quick' if first.quick else 'full'}: {names}, {images}, {seeds} from {first.seeds[0]}, {seconds:.0f} s of "
+        f"one core; shares in %{smaller}"
     )
+
+
+def _counted(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"
 
 
 def columns(rows: Sequence[PaperRow]) -> tuple[Column, ...]:

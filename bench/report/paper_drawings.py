@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import math
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,7 +19,11 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 DASHES = ("-", "--", ":", "-.")  # of the lines of one setting, whose colour they share
-IN_PICTURE = 6  # lines that a legend within the picture has room for
+COLOURS = 10  # before they begin again, with the next marker
+MARKERS = "osD^"
+LINES = 6  # a picture of more has paler bands, which would hide them together
+#: What the colours of an array's picture say.
+COLOURED = {"points": "colours are classes", "signed images": "red is above 0, blue below"}
 ACROSS = 4  # small pictures in a row
 IMAGES = 10  # of a row of images, at most
 
@@ -49,7 +53,7 @@ def pictures(rows: Sequence[PaperRow]) -> Iterator[Picture]:
         found = {row.setting: arrays for row in rows if (arrays := _array(row, name)) is not None}
         if found:
             draw_arrays = _points if shown == "points" else _signed if shown == "signed images" else _images
-            yield _picture(rows[0], f"{name}, seed {rows[0].seeds[0]}", draw_arrays(found), "png")
+            yield _picture(rows[0], f"{name}, seed {rows[0].seeds[0]}", draw_arrays(found), "png", COLOURED.get(shown))
 
 
 def _array(row: PaperRow, name: str) -> NDArray[Any] | None:
@@ -59,39 +63,38 @@ def _array(row: PaperRow, name: str) -> NDArray[Any] | None:
     return None if not row.arrays else read_arrays(Path(row.arrays[0]))[1].get(name)
 
 
-def _picture(row: PaperRow, title: str, figure: Any, form: str) -> Picture:
+def _picture(row: PaperRow, title: str, figure: Any, form: str, colours: str | None = None) -> Picture:
     import matplotlib as mpl
 
     content = io.BytesIO()
     with mpl.rc_context({"svg.hashsalt": row.identifier}):  # equal rows give equal bytes
         figure.savefig(content, format=form, dpi=120, metadata={"Date": None} if form == "svg" else None)
     slug = re.sub(r"[^a-z0-9]+", "-", title.lower()).strip("-")
-    return Picture(f"{row.identifier}-{slug}.{form}", f"{row.identifier}: {title}", content.getvalue())
+    caption = f"{row.identifier}: {title}" + ("" if colours is None else f"; {colours}")
+    return Picture(f"{row.identifier}-{slug}.{form}", caption, content.getvalue())
 
 
 def _curve(rows: Sequence[PaperRow], drawing: Drawing) -> Any:
     """Every line of every setting, with a band for its intervals and crosses for what the document prints."""
     lines = _lines(rows, drawing)
-    crowded = len(lines) > IN_PICTURE
-    figure = _figure(8.5 if crowded else 6, 3.8)
-    axes = figure.add_subplot()
     settings, names = (list(dict.fromkeys(key[i] for key in lines)) for i in (0, 1))
+    figure = _figure(6, 3.8)
+    axes = figure.add_subplot()
     places = {row.setting: i for i, row in enumerate(rows)}  # a setting has its colour in all pictures
     for (setting, name), figures in lines.items():
         # settings differ by colour and their lines by dashes; the lines of a single setting by colour, too
         line = names.index(name)
-        hue, dash = (places[setting], line) if len(settings) > 1 else (places[setting] + line, 0)
-        colour, scale = f"C{hue % 10}", 100 if figures[0].column.unit == SHARE else 1
+        look = _look(places[setting], line) if len(settings) > 1 else _look(places[setting] + line, 0)
+        scale = 100 if figures[0].column.unit == SHARE else 1
         xs, values = [one.column.x for one in figures], [scale * one.ours.value for one in figures]
-        label = setting if len(names) == 1 else name if len(settings) == 1 else f"{setting}, {name}"
-        dashes = DASHES[(hue // 10 + dash) % len(DASHES)]
-        axes.plot(xs, values, dashes, color=colour, marker="o", markersize=2.5, linewidth=1.3, label=label)
+        axes.plot(xs, values, **look)
         ends = [(one.ours.low, one.ours.high) for one in figures]
         if all(low is not None and high is not None for low, high in ends):
-            axes.fill_between(xs, *(np.array(ends, float).T * scale), color=colour, alpha=0.12, linewidth=0)
+            band, alpha = np.array(ends, float).T * scale, 0.12 * min(1, LINES / len(lines))
+            axes.fill_between(xs, *band, color=look["color"], alpha=alpha, linewidth=0)
         said = [(one.column.x, scale * one.published) for one in figures if one.published is not None]
         if said:
-            axes.plot(*zip(*said, strict=True), "x", color=colour, markersize=7)
+            axes.plot(*zip(*said, strict=True), "x", color=look["color"], markersize=7)
     shares = all(figures[0].column.unit == SHARE for figures in lines.values())
     if shares:
         axes.set_ylim(-2, 102)
@@ -101,16 +104,48 @@ def _curve(rows: Sequence[PaperRow], drawing: Drawing) -> Any:
     if all(one.column.x == round(one.column.x or 0) for figures in lines.values() for one in figures):
         axes.xaxis.get_major_locator().set_params(integer=True)  # of what is counted there is no half
     if len(lines) > 1:
-        where = {"loc": "center left", "bbox_to_anchor": (1, 0.5)} if crowded else {}
-        axes.legend(frameon=False, fontsize=8, **where)
+        _legend(figure, {setting: places[setting] for setting in settings}, names)
     return figure
 
 
+def _look(setting: int, line: int) -> dict[str, Any]:
+    """How a line is drawn, given the places of its setting and of itself."""
+    return {
+        "color": f"C{setting % COLOURS}",
+        "marker": MARKERS[setting // COLOURS % len(MARKERS)],
+        "linestyle": DASHES[line % len(DASHES)],
+        "markersize": 2.5 if setting < COLOURS else 4,
+        "linewidth": 1.3,
+    }
+
+
+def _legend(figure: Any, settings: Mapping[str, int], lines: Sequence[str]) -> None:
+    """A legend beside the picture, which becomes as large as that needs: the settings, then the kinds of lines."""
+    from matplotlib.lines import Line2D
+
+    one = next(iter(settings.values()))
+    if len(settings) == 1:
+        looks = {line: _look(one + i, 0) for i, line in enumerate(lines)}
+    else:
+        looks = {setting: _look(place, 0) for setting, place in settings.items()}
+        if len(lines) > 1:
+            looks |= {line: _look(0, i) | {"color": "0.3", "marker": ""} for i, line in enumerate(lines)}
+    width, height = figure.get_size_inches()
+    figure.set_size_inches(width + 0.6 + 0.075 * max(map(len, looks)), max(height, 0.5 + 0.18 * len(looks)))
+    figure.legend(
+        [Line2D([], [], **look) for look in looks.values()],
+        list(looks),
+        frameon=False,
+        fontsize=8,
+        loc="outside right center",
+    )
+
+
 def _histogram(rows: Sequence[PaperRow], drawing: Drawing) -> Any:
-    """A small picture for every setting, in which the lines share their bins."""
+    """A small picture for every setting, on one scale, in which the lines share their bins."""
     lines = _lines(rows, drawing)
     settings, names = (list(dict.fromkeys(key[i] for key in lines)) for i in (0, 1))
-    figure, places = _grid(len(settings), 2.6, 2.2)
+    figure, places = _grid(len(settings), 2.6, 2.2, shared=True)
     for (setting, name), figures in lines.items():
         edges = [one.column.x or 0.0 for one in figures]
         last = edges[-1] - edges[-2] if len(edges) > 1 else 1.0
@@ -119,6 +154,7 @@ def _histogram(rows: Sequence[PaperRow], drawing: Drawing) -> Any:
         axes.bar(edges, heights, widths, align="edge", color=f"C{names.index(name)}", alpha=0.5, label=name)
     for axes, setting in zip(places, settings, strict=True):
         _label(axes, drawing, drawing.y or "%", setting)
+        axes.tick_params(labelbottom=True, labelleft=True)
     if len(names) > 1:
         places[0].legend(frameon=False, fontsize=7)
     return figure
@@ -146,7 +182,7 @@ def _matrix(rows: Sequence[PaperRow], drawing: Drawing) -> Any:
     axes.set_yticks(range(len(names)), names, fontsize=8)
     axes.set_xlabel(drawing.x)
     axes.set_ylabel(drawing.y)
-    axes.set_title(drawing.title, loc="left", fontsize=10)
+    axes.set_title(f"{drawing.title}, %" if shares else drawing.title, loc="left", fontsize=10)
     return figure
 
 
@@ -189,7 +225,8 @@ def _points(found: dict[str, NDArray[Any]]) -> Any:
     """A small picture of points for every setting, their classes in colours."""
     figure, places = _grid(len(found), 2.8, 2.8)
     for axes, (setting, points) in zip(places, found.items(), strict=True):
-        axes.scatter(points[:, 0], points[:, 1], 3, points[:, 2], cmap="tab10", linewidths=0)
+        colours = [f"C{int(kind) % COLOURS}" for kind in points[:, 2]]
+        axes.scatter(points[:, 0], points[:, 1], 5, colours, linewidths=0)
         axes.set_xticks([])
         axes.set_yticks([])
         axes.set_title(setting, loc="left", fontsize=9)
@@ -220,12 +257,12 @@ def _figure(width: float, height: float) -> Any:
     return Canvas(figsize=(width, height), layout="constrained")
 
 
-def _grid(count: int, width: float, height: float) -> tuple[Any, list[Any]]:
-    """A figure with so many small pictures, `ACROSS` in a row."""
+def _grid(count: int, width: float, height: float, *, shared: bool = False) -> tuple[Any, list[Any]]:
+    """A figure with so many small pictures, `ACROSS` in a row, whose scales may be shared."""
     across = min(ACROSS, count)
     down = math.ceil(count / across)
     figure = _figure(width * across, height * down)
-    places = figure.subplots(down, across, squeeze=False).ravel()
+    places = figure.subplots(down, across, squeeze=False, sharex=shared, sharey=shared).ravel()
     for axes in places[count:]:
         axes.set_visible(False)
     return figure, list(places[:count])

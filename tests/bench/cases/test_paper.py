@@ -139,7 +139,7 @@ def test_what_has_no_quick_version_says_so(tmp_path, monkeypatch):
     said = []
     monkeypatch.setattr(Silent, "say", lambda _, line: said.append(line))
     assert paper.measure(job, Silent()) == ()
-    assert said == ["M33: has no quick version; python -m bench paper M33 --full"]
+    assert said == ["M33 is left out, being large: python -m bench paper M33 --full"]
 
 
 def test_missing_data_names_the_remedy(tmp_path):

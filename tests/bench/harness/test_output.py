@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from bench.harness.case import Output
-from bench.harness.output import check, try_out
+from bench.harness.output import check, try_out, write_report
 
 OPTIONS = {"rows": "--json", "picture": "--plot", "lines": "--record", "pictures": "--plot-dir"}
 linux = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="needs a file system that takes no files")
@@ -69,3 +69,19 @@ def test_a_trial_leaves_nothing_but_the_folder(tmp_path, writes, name):
 def test_a_folder_of_pictures_is_made_and_stays_empty(tmp_path):
     try_out(output("pictures", tmp_path / "a" / "b"))
     assert list((tmp_path / "a" / "b").iterdir()) == []
+
+
+def test_a_report_leaves_no_picture_of_the_one_before_and_touches_nothing_else(tmp_path):
+    folder = tmp_path / "report"
+    folder.mkdir()
+    (folder / "mine.svg").write_bytes(b"mine")
+    outside = tmp_path / "outside.svg"
+    outside.write_bytes(b"outside")
+    text = "![T1: a](a.svg)\n\n![T1: b](b.png)\n\n![](../outside.svg)\n\nsee ![](mine.svg)\n"
+    first = {"report.md": text.encode(), "report.html": b"", "a.svg": b"1", "b.png": b"1"}
+    assert set(write_report(folder, first)) == {folder / name for name in first}
+    second = {"report.md": b"![T1: b](b.png)\n", "report.html": b"", "b.png": b"2"}
+    write_report(folder, second)
+    assert {path.name for path in folder.iterdir()} == {"mine.svg", *second}
+    assert (folder / "b.png").read_bytes() == b"2"
+    assert outside.read_bytes() == b"outside"

@@ -57,7 +57,7 @@ def test_intervals_that_do_not_touch_decide(low, high, verdict):
     other = replace(ROW, setting="other", figures=(figure(STEP, Estimate(0.5, low, high)),))
     between, within = orderings([one, other])
     assert between == f"T23: one higher than other, FGSM: {verdict}"
-    assert within == "T23: one higher than one on FGSM, clean: holds"
+    assert within == 'T23: one, "clean" higher than "FGSM": holds'
 
 
 def test_figures_are_printed_in_their_units():
@@ -75,7 +75,7 @@ def test_more_runs_on_the_same_images_say_no_more_of_other_images():
 def test_an_ordering_of_what_was_not_measured_is_open(figures):
     one = replace(ROW, figures=figures, said_higher=(("clean", "other", "FGSM"),))
     other = replace(ROW, setting="other")
-    assert list(orderings([one, other])) == ["T23: one higher than other on FGSM, clean: is open, not measured"]
+    assert list(orderings([one, other])) == ['T23: one, "clean" higher than other, "FGSM": is open, not measured']
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from bench.papers.columns import Column, Drawing, curve, histogram, matrix
+from bench.papers.registry import EXPERIMENTS
 from bench.papers.store import _write_arrays
 from bench.report.paper import Estimate, Figure, PaperRow
 from bench.report.paper_document import report
@@ -78,6 +79,8 @@ def test_a_report_is_whole(rows):
     assert shown == set(files) - {"report.md", "report.html"}
     assert page.count('src="data:image/') == len(shown) == page.count("src=")  # nothing is fetched from elsewhere
     assert "one &lt;b&gt;" in page
+    assert "| accuracy under FGSM | FGSM 0.1 |" in text  # a table says what its columns are a picture of
+    assert "perturbations, seed 0; red is above 0, blue below" in page
     assert "from A\\|B" in text
     for table in re.findall(r"(?:^\|.*\n)+", text, flags=re.MULTILINE):
         assert len({len(re.findall(r"(?<!\\)\|", line)) for line in table.splitlines()}) == 1
@@ -119,6 +122,45 @@ def test_a_setting_has_its_colour_in_every_picture_and_counts_are_whole(rows):
     few = [figure(column, 0.5) for column in curve(LONG, "epoch", range(1, 4))]
     (axes,) = _curve([replace(rows[0], figures=tuple(few))], LONG).axes
     assert all(tick == round(tick) for tick in axes.get_xticks())
+
+
+def largest(form):
+    """Rows of the experiment with the most lines, or the most cells, in a picture of a form, in full."""
+    sizes = {}
+    for identifier, experiment in EXPERIMENTS.items():
+        settings = experiment.settings(False)
+        for drawing in {column.drawing for column in experiment.columns if column.drawing is not None}:
+            if drawing.form == form:
+                own = [column for column in experiment.columns if column.drawing == drawing]
+                lines = len({column.line for column in own}) if form == "curve" else len(own)
+                sizes[len(settings) * lines, identifier] = settings, own
+    (_, identifier), (settings, own) = max(sizes.items(), key=lambda item: item[0])
+    made = (RNG.random(len(own)) for _ in settings)
+    return [
+        PaperRow(identifier, setting.name, "digits", False, "", 1, (0,), tuple(map(figure, own, values)), (), ("",), 1)
+        for setting, values in zip(settings, made, strict=True)
+    ]
+
+
+@pytest.mark.parametrize("form", ["curve", "histogram", "matrix"])
+@pytest.mark.filterwarnings("error")  # that a picture has no room for what is beside it is a warning
+def test_the_largest_pictures_have_room(form):
+    assert [picture.name for picture in pictures(largest(form))]
+
+
+def test_a_legend_lies_beside_the_lines_and_within_the_picture():
+    rows = largest("curve")
+    drawn = _curve(rows, next(one.column.drawing for one in rows[0].figures))
+    drawn.draw_without_rendering()
+    (legend,), (axes,) = drawn.legends, drawn.axes
+    named = [text.get_text() for text in legend.get_texts()]
+    assert named == list(dict.fromkeys([row.setting for row in rows] + [one.column.line for one in rows[0].figures]))
+    place = legend.get_window_extent()
+    assert place.x0 >= axes.get_window_extent().x1
+    assert all(drawn.bbox.contains(*corner) for corner in place.corners())
+    own = [line for line in axes.lines if line.get_marker() != "x"]
+    looks = {(line.get_color(), line.get_marker(), line.get_linestyle()) for line in own}
+    assert len(looks) == len(own) == len(rows) * (len(named) - len(rows))
 
 
 def test_no_two_lines_look_alike_and_what_begins_is_marked(rows):
