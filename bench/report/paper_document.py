@@ -144,7 +144,7 @@ def _markdown(block: Block) -> str:
         case List(items):
             return "".join(f"- {item}\n" for item in items)
         case Picture(name, caption):
-            return f"![{caption}]({name})\n"
+            return f"![{caption}]({name})\n\n{caption}\n"
         case str():
             return f"{block}\n"
 

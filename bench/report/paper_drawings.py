@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -22,8 +23,20 @@ DASHES = ("-", "--", ":", "-.")  # of the lines of one setting, whose colour the
 COLOURS = 10  # before they begin again, with the next marker
 MARKERS = "osD^"
 LINES = 6  # a picture of more has paler bands, which would hide them together
-#: What the colours of an array's picture say.
-COLOURED = {"points": "colours are classes", "signed images": "red is above 0, blue below"}
+_FRONTS = "an image; behind PCA, two autoencoders, noise of 1, 3 and 6 radii, downsampling to 75 and to 50 %"
+#: What is seen where an array is drawn, by the names that experiments give arrays.
+SEEN: Mapping[str, str] = MappingProxyType(
+    {
+        "transformations": _FRONTS,
+        "after the universal perturbation": _FRONTS,
+        "a 7 and its FGSM image": "the image, and the nearest that is answered otherwise",
+        "clean, moved": "two images, and what the attack makes of them",
+        "perturbations": "of two images; red is above 0, blue below",
+        "plane": "attacked images, projected; a colour for each class",
+        "probabilities": "of the first gate's masks; black is 0, white 1",
+        "fit": "blue is the function, orange the best run",
+    }
+)
 ACROSS = 4  # small pictures in a row
 IMAGES = 10  # of a row of images, at most
 
@@ -53,7 +66,7 @@ def pictures(rows: Sequence[PaperRow]) -> Iterator[Picture]:
         found = {row.setting: arrays for row in rows if (arrays := _array(row, name)) is not None}
         if found:
             draw_arrays = _points if shown == "points" else _signed if shown == "signed images" else _images
-            yield _picture(rows[0], f"{name}, seed {rows[0].seeds[0]}", draw_arrays(found), "png", COLOURED.get(shown))
+            yield _picture(rows[0], f"{name}, seed {rows[0].seeds[0]}", draw_arrays(found), "png", SEEN.get(name, ""))
 
 
 def _array(row: PaperRow, name: str) -> NDArray[Any] | None:
@@ -63,14 +76,14 @@ def _array(row: PaperRow, name: str) -> NDArray[Any] | None:
     return None if not row.arrays else read_arrays(Path(row.arrays[0]))[1].get(name)
 
 
-def _picture(row: PaperRow, title: str, figure: Any, form: str, colours: str | None = None) -> Picture:
+def _picture(row: PaperRow, title: str, figure: Any, form: str, seen: str = "") -> Picture:
     import matplotlib as mpl
 
     content = io.BytesIO()
     with mpl.rc_context({"svg.hashsalt": row.identifier}):  # equal rows give equal bytes
         figure.savefig(content, format=form, dpi=120, metadata={"Date": None} if form == "svg" else None)
     slug = re.sub(r"[^a-z0-9]+", "-", title.lower()).strip("-")
-    caption = f"{row.identifier}: {title}" + ("" if colours is None else f"; {colours}")
+    caption = f"{row.identifier}: {title}" + (f": {seen}" if seen else "")
     return Picture(f"{row.identifier}-{slug}.{form}", caption, content.getvalue())
 
 
@@ -155,6 +168,7 @@ def _histogram(rows: Sequence[PaperRow], drawing: Drawing) -> Any:
     for axes, setting in zip(places, settings, strict=True):
         _label(axes, drawing, drawing.y or "%", setting)
         axes.tick_params(labelbottom=True, labelleft=True)
+    figure.suptitle(drawing.title, x=0.01, ha="left", fontsize=10)
     if len(names) > 1:
         places[0].legend(frameon=False, fontsize=7)
     return figure

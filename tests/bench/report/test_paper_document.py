@@ -12,7 +12,7 @@ from bench.papers.registry import EXPERIMENTS
 from bench.papers.store import _write_arrays
 from bench.report.paper import Estimate, Figure, PaperRow
 from bench.report.paper_document import report
-from bench.report.paper_drawings import _curve, _lines, pictures
+from bench.report.paper_drawings import SEEN, _curve, _lines, pictures
 from bench.tables.documents import PUBLISHED
 
 CURVE, BARS = Drawing("accuracy under FGSM", "curve", "radius", "accuracy"), Drawing("sure", "histogram", "confidence")
@@ -80,7 +80,7 @@ def test_a_report_is_whole(rows):
     assert page.count('src="data:image/') == len(shown) == page.count("src=")  # nothing is fetched from elsewhere
     assert "one &lt;b&gt;" in page
     assert "| accuracy under FGSM | FGSM 0.1 |" in text  # a table says what its columns are a picture of
-    assert "perturbations, seed 0; red is above 0, blue below" in page
+    assert "perturbations, seed 0: of two images; red is above 0, blue below" in page
     assert "from A\\|B" in text
     for table in re.findall(r"(?:^\|.*\n)+", text, flags=re.MULTILINE):
         assert len({len(re.findall(r"(?<!\\)\|", line)) for line in table.splitlines()}) == 1
@@ -122,6 +122,10 @@ def test_a_setting_has_its_colour_in_every_picture_and_counts_are_whole(rows):
     few = [figure(column, 0.5) for column in curve(LONG, "epoch", range(1, 4))]
     (axes,) = _curve([replace(rows[0], figures=tuple(few))], LONG).axes
     assert all(tick == round(tick) for tick in axes.get_xticks())
+
+
+def test_every_picture_of_an_array_says_what_is_seen():
+    assert SEEN.keys() == {name for experiment in EXPERIMENTS.values() for name in experiment.pictures}
 
 
 def largest(form):
