@@ -25,6 +25,7 @@ STYLE = (
     "font-size:13px;display:block;overflow-x:auto}td,th{padding:.15rem .6rem;text-align:right;white-space:nowrap}"
     "td:first-child,th:first-child{text-align:left}tr{border-bottom:1px solid #ddd}img{max-width:100%}"
 )
+ACROSS = 12  # columns of a table that a page has room for
 TYPES = {"svg": "image/svg+xml", "png": "image/png"}
 
 
@@ -90,7 +91,7 @@ def _blocks(rows: Sequence[PaperRow]) -> Iterator[Block]:
         yield f"{about.section}: {about.claim}."
         yield f"{heading(own)}."
         for across in tabled(own):
-            yield _table(own, across)
+            yield from (_table(own, across[start : start + ACROSS]) for start in range(0, len(across), ACROSS))
         if verdicts := tuple(orderings(own)):
             yield List(verdicts)
         yield from pictures(own)

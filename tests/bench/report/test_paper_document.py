@@ -95,6 +95,14 @@ def test_a_report_is_whole(rows):
     assert report(rows) == files
 
 
+def test_no_table_is_wider_than_a_page_and_no_column_is_lost(rows):
+    wide = replace(rows[0], figures=tuple(figure(Column(f"column {number}"), 0.5) for number in range(25)))
+    lines = report([wide])["report.md"].decode().splitlines()
+    headings = [re.findall(r"column \d+", line) for line in lines if "| column" in line]
+    assert [len(names) for names in headings] == [12, 12, 1]
+    assert [name for names in headings for name in names] == [f"column {number}" for number in range(25)]
+
+
 def test_drawn_files_are_what_their_names_say(rows):
     for picture in pictures(rows):
         if picture.name.endswith(".svg"):
