@@ -1,7 +1,8 @@
 """T42: the standard and the robust risk, each of networks that were trained to make one of them small.
 
 The standard risk is the mean loss (5.1), the robust one the mean of the greatest loss in an Linf ball (5.2), both in
-nats. What an attack reaches is below the greatest loss, what intervals cannot rule out is above it.
+nats. The document's ball has no bounds; here its images stay within [0, 1]. What an attack reaches is below the
+greatest loss, what intervals cannot rule out is above it.
 """
 
 from __future__ import annotations
@@ -76,7 +77,7 @@ class Risks:
 
 
 def found(module: nn.Module, images: Tensor, labels: Tensor, radius: float, seed: int) -> tuple[Tensor, Tensor]:
-    """The greatest loss that gradient ascent comes to in the Linf ball around every image.
+    """The greatest loss that gradient ascent comes to in the Linf ball within [0, 1] around every image.
 
     Args:
         module: The network, for images in [0, 1].
@@ -100,7 +101,7 @@ def found(module: nn.Module, images: Tensor, labels: Tensor, radius: float, seed
 
 @torch.no_grad()
 def bounded(module: nn.Module, images: Tensor, labels: Tensor, radius: float) -> tuple[Tensor, Tensor]:
-    """A bound of the loss in the Linf ball around every image, by intervals, and whether they prove the label.
+    """A bound of the loss in the Linf ball within [0, 1] around every image, and whether intervals prove the label.
 
     Args:
         module: As in `worst_logits`.

@@ -19,6 +19,7 @@ from plaintext_models.attacks.core.target import Target
 from plaintext_models.data.datasets import Dataset
 from plaintext_models.defences.adversarial import RADII, pgd
 from plaintext_models.defences.defence import Defended
+from plaintext_models.nets.builders import FLOAT
 from plaintext_models.nets.layers import Stretch
 from plaintext_models.stochastic.modes import in_mode
 from plaintext_models.zoo.make import make
@@ -38,7 +39,12 @@ def behind(recipe: Recipe, radius: float) -> Recipe:
     Args:
         recipe: Of a float architecture; a hardening that it lacks becomes that of `adversarial.pgd`.
         radius: Linf, above 0 to below 0.5.
+
+    Raises:
+        ValueError: The architecture is another, as one that is behind a stretched contrast already.
     """
+    if recipe.network not in FLOAT:
+        raise ValueError(f"a contrast is stretched in front of {', '.join(FLOAT)}, got {recipe.network}")
     options = {**recipe.options, "stretch": (radius, 1 - radius)}
     hardening = recipe.hardening or pgd(radius).hardening
     return replace(recipe, network=f"stretched_{recipe.network}", options=options, hardening=hardening)

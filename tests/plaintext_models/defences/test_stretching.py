@@ -71,6 +71,12 @@ def test_the_recipe_of_a_stretched_network():
     assert behind(hardened, 0.2).hardening is hardened.hardening
 
 
+@pytest.mark.parametrize("name", ["mnist-stretched-cnn", "digits-table-mlp"])
+def test_nothing_is_stretched_that_is_so_already_or_reads_integers(name):
+    with pytest.raises(ValueError, match=f"in front of mlp, .*, got {RECIPES[name].network}$"):
+        behind(RECIPES[name], 0.3)
+
+
 def test_it_is_a_scaling_and_an_activation_of_the_exported_network():
     module = build("stretched_strided_cnn", (1, 8, 8), 10, stretch=(0.3, 0.7), channels=(2, 3), hidden=5).eval()
     images = torch.rand(20, 1, 8, 8, generator=torch.Generator().manual_seed(0))
