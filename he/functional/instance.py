@@ -12,7 +12,7 @@ from typing import Literal
 from numpy.typing import ArrayLike
 
 from he.kernels.passes import inner as kernels
-from intnn.values.arrays import IntArray, frozen, integer, integers
+from intnn.values.arrays import IntArray, frozen_copy, integer, integers
 from intnn.values.domain import IntDomain
 from intnn.values.value_object import ValueObject
 
@@ -94,7 +94,7 @@ class Instance(ValueObject):
         return _rows(self.inputs.require(x, "x"), self.length, "x")
 
     def require_keys(self, y: ArrayLike) -> IntArray:
-        """Vectors of functional keys as int64 [keys, length], read-only, in C's order or in Fortran's.
+        """Vectors of functional keys as int64 [keys, length], read-only, in C's order or in Fortran's; they are copied.
 
         What it has returned last is not looked at again: a request and the key that answers it have the same vectors.
 
@@ -106,9 +106,9 @@ class Instance(ValueObject):
             return y
         rows = _rows(integers(y, "y"), self.length, "y")
         if rows.flags.c_contiguous or not rows.flags.f_contiguous:
-            fixed = kept = frozen(rows)
+            fixed = kept = frozen_copy(rows)
         else:  # as the weights of training lie
-            fixed = frozen(rows.T)
+            fixed = frozen_copy(rows.T)
             kept = fixed.T
         if not kernels.lie_within(fixed, self.key_limit):
             IntDomain(-self.key_limit, self.key_limit).require(kept, "y")  # raises: it says which one does not

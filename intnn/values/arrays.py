@@ -154,6 +154,14 @@ def frozen(array: Array) -> Array:
         return copy
     if not array.flags.writeable and array.flags.c_contiguous and _is_fixed(array):
         return array
+    return frozen_copy(array)
+
+
+def frozen_copy(array: Array) -> Array:
+    """Return a copy of an array of numbers, C-contiguous, read-only for good, whatever the array lies in.
+
+    `frozen` takes a read-only `memoryview` for what nobody writes to, as those of messages and files; others may.
+    """
     return np.ndarray(array.shape, array.dtype, array.tobytes())
 
 

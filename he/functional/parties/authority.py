@@ -239,7 +239,7 @@ class Authority(Unstorable, instead="open its journal, when nobody else has it o
             ahead = range(first, min(first + BATCHES_AHEAD, len(accounts)))
             self._journal.append(records.foreseen(opening.instance, keys, ahead))
             for account in accounts[ahead.start : ahead.stop]:
-                account.is_foreseen = True
+                account.foresee()
         else:
             self._journal.append(records.issued(opening.instance, keys, added, batch))
         self._counted[opening.data] = keys

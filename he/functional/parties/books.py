@@ -151,12 +151,36 @@ class Account(Unstorable, instead="the authority's journal holds what it was mad
     Attributes:
         opening: What was said of the first of these instances, or of the batch if it is for several.
         span: The span of the vectors of their keys.
-        is_foreseen: Whether the journal counts the vectors as wholly known, whatever the span is.
+        foreseen: The span as it was when the journal came to count the vectors as wholly known, whatever it is now;
+            None where it does not.
     """
 
     opening: Opening
     span: Span
-    is_foreseen: bool = False
+    foreseen: Span | None = None
+
+    @property
+    def is_foreseen(self) -> bool:
+        """Whether the journal counts the vectors as wholly known."""
+        return self.foreseen is not None
+
+    def foresee(self) -> None:
+        """Note that the journal counts the vectors as wholly known from now on, unless it does already."""
+        self.foreseen = self.span if self.foreseen is None else self.foreseen
+
+    def settle(self, span: Span) -> None:
+        """Take the span that the journal says instead.
+
+        Raises:
+            ValueError: It lacks what was known before the vectors were foreseen to be; or they were not, and it is
+                another than is known.
+        """
+        least = self.span if self.foreseen is None else self.foreseen
+        if span.extended(least.basis()).rank > span.rank:
+            raise ValueError("a batch is settled without what was known of it")
+        if self.foreseen is None and span.rank > least.rank:
+            raise ValueError("a batch that was not foreseen is settled, and more of it than was known")
+        self.span, self.foreseen = span, None
 
 
 @dataclass(frozen=True)

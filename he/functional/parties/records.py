@@ -81,14 +81,12 @@ def enter(books: Books, message: bytes) -> Opening:
     elif event == "foreseen":
         stop = number(fields, "stop", len(accounts))
         for account in accounts[number(fields, "first", stop - 1, least=0) : stop]:
-            account.span, account.is_foreseen = Span.whole(of.length, account.span.prime), True
+            account.foresee()
+            account.span = Span.whole(of.length, account.span.prime)
         books.issued[known.data] = number(fields, "keys", _MOST, least=0)
     elif event == "settled":
         account, vectors = _account(accounts, fields), _vectors(of, fields, parts)
-        span = Span.empty(of.length, account.span.prime).extended(vectors)
-        if not account.is_foreseen and not span.rank == account.span.rank == account.span.extended(vectors).rank:
-            raise ValueError("a batch that was not foreseen is settled, and to be known as it is not")
-        account.span, account.is_foreseen = span, False
+        account.settle(Span.empty(of.length, account.span.prime).extended(vectors))
     else:
         books.enrol(of, require_name(fields["owner"], "owner"))
     return known

@@ -66,6 +66,13 @@ def test_vectors_of_keys_are_looked_at_once_and_stay_as_they_are() -> None:
     assert by_column.flags.f_contiguous
     with pytest.raises(ValueError, match="cannot set WRITEABLE"):
         by_column.setflags(write=True)
+    memory = np.array([[1, 2], [3, 4]])  # which others write to, and the vectors lie in a view that does not tell
+    for lying in (np.asarray(memory.data.toreadonly()), np.asarray(memory.data.toreadonly()).T):
+        vectors = instance.require_keys(lying)
+        before = vectors.tolist()
+        memory += 1
+        assert vectors.tolist() == before
+        assert instance.require_keys(lying).tolist() == lying.tolist() != before
     del found
     with pytest.raises(TypeError, match="`y` must hold integers"):
         instance.require_keys(None)
