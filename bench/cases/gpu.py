@@ -32,7 +32,7 @@ from bench.peers.cublas import int8_product
 from bench.report.gpu import GpuRow, show, summary
 from bench.tables.gpus import Gpu, gpu
 from intnn import Conv2d, Dense, Flatten, IntDomain, IntNetwork, Lut, LutActivation, Requantise
-from intnn.machine.cuda.device import Device, device, quiet
+from intnn.machine.cuda.device import Device, device
 from intnn.machine.cuda.launch import shared_out
 from intnn.ops.cuda.lookup import lookup_kernel
 from intnn.ops.cuda.product import TENSOR, AnyTile, Epilogue, Product, Window, channels_last, fitting_tile
@@ -97,14 +97,13 @@ def tiles() -> tuple[AnyTile, ...]:
 
 def equality() -> Iterator[tuple[str, bool]]:
     """The name and the outcome of every check that the simulator makes as well, on larger shapes."""
-    with quiet():
-        for name, check in gpu_checks.checks(gpu_checks.LARGE, tiles(), "numpy"):
+    for name, check in gpu_checks.checks(gpu_checks.LARGE, tiles(), "numpy"):
+        yield name, check()
+    for name, check in gpu_residues.checks(RINGS[0]):
+        yield name, check()
+    for N in RINGS:
+        for name, check in gpu_operations.checks(N, count=3):
             yield name, check()
-        for name, check in gpu_residues.checks(RINGS[0]):
-            yield name, check()
-        for N in RINGS:
-            for name, check in gpu_operations.checks(N, count=3):
-                yield name, check()
 
 
 def measure(job: GpuJob, report: Reporter) -> Iterator[GpuRow]:  # noqa: ARG001 - there is one job
@@ -130,20 +129,19 @@ def measure(job: GpuJob, report: Reporter) -> Iterator[GpuRow]:  # noqa: ARG001 
 
 def figures() -> Iterator[GpuRow]:
     """All figures, one by one."""
-    with quiet():
-        for size in (1024, 4096, 8192):
-            yield from _gemm(size)
-        yield from _convolution(images=64, channels=128, side=28, kernel=3)
-        yield _table(1 << 26)
-        for images in (1, 16384):
-            yield _network(images)
-        yield _training((128, 64), batch=64)
-        yield _training((4096, 4096), batch=4096)
-        for N in RINGS:
-            for count in (1, 64):
-                yield from _residues(N, count)
-        yield from gpu_circuits.rows(available_threads(), _sheet())
-        yield from gpu_heads.rows(available_threads())
+    for size in (1024, 4096, 8192):
+        yield from _gemm(size)
+    yield from _convolution(images=64, channels=128, side=28, kernel=3)
+    yield _table(1 << 26)
+    for images in (1, 16384):
+        yield _network(images)
+    yield _training((128, 64), batch=64)
+    yield _training((4096, 4096), batch=4096)
+    for N in RINGS:
+        for count in (1, 64):
+            yield from _residues(N, count)
+    yield from gpu_circuits.rows(available_threads(), _sheet())
+    yield from gpu_heads.rows(available_threads())
 
 
 def _gemm(size: int) -> Iterator[GpuRow]:

@@ -11,7 +11,16 @@ from intnn.device.arrays import on_device
 from intnn.device.lower import Lowering, Sources
 from intnn.device.values import Memory
 from intnn.layers.nodes import Join, Node, Shape
-from intnn.machine.cuda.device import DeviceMemoryError, device, free_bytes, gpu_in_use, gpu_of, number, reported
+from intnn.machine.cuda.device import (
+    DeviceMemoryError,
+    device,
+    free_bytes,
+    give_back,
+    gpu_in_use,
+    gpu_of,
+    number,
+    reported,
+)
 from intnn.machine.cuda.graph import Repeated
 from intnn.machine.cuda.launch import launch
 from intnn.ops.cuda.layers import copy_kernel, outside_kernel
@@ -75,7 +84,6 @@ class DeviceNetwork(Unstorable, instead="place the IntNetwork again"):
             raise ValueError(f"a value of a network on a GPU must have less than {MAX_ELEMENTS} elements, got {most}")
         self._most = min(MAX_ROWS // pixels, max(1, ENOUGH // self.memory.per_input))  # inputs at once
         self._buffers: list[DeviceArray] = []
-        self._capacity = 0  # the inputs that the buffers hold
         self._evaluations: dict[int, _Evaluation] = {}
         self._lock = threading.Lock()
         with reported("placing a network on the GPU"):
@@ -89,8 +97,13 @@ class DeviceNetwork(Unstorable, instead="place the IntNetwork again"):
                 step.place()
 
     def explain(self) -> str:
-        """The steps with their sizes in bytes: of parameters, and of what one input needs."""
-        lines = [f"{self.device.name}: {self.memory.parameters} bytes of parameters, {self.memory.per_input} an input"]
+        """The steps with their sizes in bytes, of parameters and of what one input needs; and what is held now.
+
+        What the driver takes for its context, for kernels and for graphs comes on top, and is the driver's to know.
+        """
+        held = f"inputs in buffers: {self._capacity}, evaluations kept: {len(self._evaluations)}"
+        sizes = f"{self.memory.parameters} bytes of parameters, {self.memory.per_input} an input"
+        lines = [f"{self.device.name}: {sizes}; {held}"]
         for step in self._steps:
             y, buffer = self._values[step.makes], self.memory.buffers[step.makes]
             shape = " x ".join(map(str, y.layout))
@@ -104,11 +117,13 @@ class DeviceNetwork(Unstorable, instead="place the IntNetwork again"):
 
         Args:
             x: Integers [batch, *input_shape] inside ``input_domain``: an array of the host, or a contiguous one on the
-                GPU, of Numba, CuPy, torch or any library that knows DLPack, which does not leave it.
+                GPU, of Numba, CuPy, torch or any library that knows DLPack, which does not leave it. A stream that it
+                names is waited for.
 
         Returns:
             The logits, int64 [batch, classes]: of numpy, or on the GPU if the inputs were there, as an array with a
-            ``__cuda_array_interface__``.
+            ``__cuda_array_interface__``. There they are written by CUDA's default stream, after this returns: who reads
+            them, or writes over ``x``, on a stream that does not wait for that one synchronises first.
 
         Raises:
             TypeError: ``x`` does not hold integers, or one on the GPU holds them in another order of bytes.
@@ -117,7 +132,8 @@ class DeviceNetwork(Unstorable, instead="place the IntNetwork again"):
             DeviceMemoryError: The GPU has too little free memory for one input.
             DeviceError: Something else went wrong on the GPU.
         """
-        with self._lock, reported("evaluating a network on the GPU"), self._gpu:
+        # The lock comes last: in a forked process it may be locked for ever, and the GPU says before what is wrong.
+        with reported("evaluating a network on the GPU"), self._gpu, self._lock:
             there = on_device(x)
             if there is None:
                 return self._from_host(self._checked(array(x, "x")))
@@ -177,6 +193,11 @@ class DeviceNetwork(Unstorable, instead="place the IntNetwork again"):
         for start in range(0, batch, most):
             yield start, min(start + most, batch)
 
+    @property
+    def _capacity(self) -> int:
+        """The inputs that the buffers hold."""
+        return self._buffers[0].size // self.memory.sizes[0] if self._buffers else 0
+
     def _fit(self, batch: int) -> int:
         """How many inputs are evaluated at once; buffers grow to hold them, as far as there is memory."""
         wanted = min(batch, self._most)
@@ -189,15 +210,25 @@ class DeviceNetwork(Unstorable, instead="place the IntNetwork again"):
                     "`nvidia-smi` shows who holds the others"
                 )
             if fits > self._capacity:
-                self.release()
+                self._drop_buffers()
                 self._buffers = [cuda.device_array(fits * size, np.uint8) for size in self.memory.sizes]
-                self._capacity = fits
         return min(wanted, self._capacity)
 
     def release(self) -> None:
-        """Give the buffers' memory back; the next call allocates it again. Weights stay."""
+        """Give the memory of buffers and graphs back to the GPU; the next call allocates it again. Weights stay.
+
+        A call of another thread that uses it is waited for.
+
+        Raises:
+            DeviceError: Something went wrong on the GPU.
+        """
+        with reported("releasing memory of the GPU"), self._gpu, self._lock:
+            self._drop_buffers()
+            give_back()
+
+    def _drop_buffers(self) -> None:
         self._evaluations.clear()  # their kernels have the buffers' addresses
-        self._buffers, self._capacity = [], 0
+        self._buffers = []
 
     def _evaluation(self, inputs: int) -> "_Evaluation":
         """The evaluation of so many inputs; those of the last few numbers are kept."""

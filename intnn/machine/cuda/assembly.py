@@ -298,7 +298,7 @@ def copy_tile(rows: int) -> Any:
 
 
 def tensor_map(array: Any, rows: int, row_bytes: int, box: int) -> Any:
-    """What `copy_tile` needs to know of a matrix of bytes on the GPU, as an array there.
+    """What `copy_tile` needs to know of a matrix of bytes on the GPU, as an array there, which keeps the matrix.
 
     Args:
         array: The matrix, contiguous, on a border of 16 bytes.
@@ -325,4 +325,6 @@ def tensor_map(array: Any, rows: int, row_bytes: int, box: int) -> Any:
     )  # fmt: skip
     if status != driver.CUresult.CUDA_SUCCESS:
         raise DeviceError(f"a matrix of {rows} x {row_bytes} bytes cannot be described to the GPU: {status.name}")
-    return cuda.to_device(np.array([int(word) for word in made.opaque], np.uint64))
+    there = cuda.to_device(np.array([int(word) for word in made.opaque], np.uint64))
+    there.matrix = array  # its address is in the map, and nowhere else in a launch
+    return there

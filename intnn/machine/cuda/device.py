@@ -6,7 +6,6 @@ Nothing here loads Numba before it is asked: who has no GPU pays nothing.
 import importlib.util
 import os
 import re
-import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
@@ -147,32 +146,29 @@ def place_in_use() -> tuple[int, int]:
     return os.getpid(), number()
 
 
+def give_back() -> None:
+    """Give back to the driver what Numba keeps of the GPU's memory: arrays that nobody holds, up to a fifth of it."""
+    from numba import cuda
+
+    if not is_simulated():
+        cuda.current_context().memory_manager.deallocations.clear()
+
+
 def free_bytes() -> int:
     """How many bytes of the GPU's memory may be asked for now; other processes may take some of them before.
 
-    One part in sixteen of what is free is left to the driver, and to what allocators round up. Numba keeps arrays that
-    nobody holds any more, up to a fifth of the memory, until it needs some itself: they are given back first.
+    One part in sixteen of what is free is left to the driver, and to what allocators round up.
     """
     from numba import cuda
 
-    context = cuda.current_context()
-    if not is_simulated():
-        context.memory_manager.deallocations.clear()
-    free = int(min(context.get_memory_info().free, 1 << 62))  # the simulator's are infinite
+    give_back()
+    free = int(min(cuda.current_context().get_memory_info().free, 1 << 62))  # the simulator's are infinite
     return free - free // 16
 
 
 @contextmanager
-def quiet() -> Iterator[None]:
-    """Keep Numba from warning of launches that do not fill the GPU: small networks have no others."""
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", r"(\x1b\[1m)?Grid size")  # bold or not
-        yield
-
-
-@contextmanager
 def reported(doing: str) -> Iterator[None]:
-    """Turn what Numba and the driver raise into a `DeviceError` that says what to do; and be `quiet`.
+    """Turn what Numba and the driver raise into a `DeviceError` that says what to do.
 
     Args:
         doing: What is being done, for the message.
@@ -182,8 +178,7 @@ def reported(doing: str) -> Iterator[None]:
         DeviceError: Anything else went wrong on it.
     """
     try:
-        with quiet():
-            yield
+        yield
     except Exception as error:
         if not _is_of_cuda(error):
             raise

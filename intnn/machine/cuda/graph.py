@@ -43,6 +43,9 @@ class Repeated:
                     self._start = captured(self._launches)
             except (RuntimeError, ImportError) as error:  # of the GPU, or of a cuda-core that knows no graphs
                 warnings.warn(f"kernels are started one by one: {error}", RuntimeWarning, stacklevel=2)
+            except KeyboardInterrupt:
+                self._wants_graph = True  # nothing has failed
+                raise
         self._start(stream)
         self._has_run = True
 

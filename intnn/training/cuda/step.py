@@ -256,7 +256,7 @@ class DeviceStep(Unstorable, instead="store its `state`"):
         needed = _Incoming.nbytes(first, batch, len(plan.blocks))
         needed += sum(_Block.nbytes(block, batch, i == 0) for i, block in enumerate(plan.blocks))
         self.nbytes = needed
-        """The bytes of the GPU's memory that it takes, at most."""
+        """The bytes of the GPU's memory that it takes, at most, besides kernels and their graph."""
         self._offset = offset_of(first.inputs)
         self.inputs = np.zeros((batch, first.height, first.width, first.channels), np.uint8)
         """uint8 [batch, height, width, channels]: where the next batch goes, signed inputs plus 128."""

@@ -87,13 +87,16 @@ def bits_of_random_networks():
 
 
 def layers_are_fused_and_share_buffers():
-    network, _ = small()
+    network, x = small()
     lines = network.on_device.explain().splitlines()
     assert lines[0].startswith("simulated: ")
     assert [line.split(":")[0] for line in lines[1:]] == [
         "inputs of layers[0]", "layers[0] Conv2d, Requantise, LutActivation", "layers[4] Dense", "outputs"
     ]  # fmt: skip
     assert len(network.on_device.memory.sizes) == 2
+    assert lines[0].endswith("; inputs in buffers: 0, evaluations kept: 0")
+    network.logits(x, "cuda")
+    assert "; inputs in buffers: 5, evaluations kept: 1\n" in network.on_device.explain()
 
 
 def batches_larger_than_memory_are_cut():
@@ -290,6 +293,75 @@ def threads_take_turns():
         assert np.array_equal(results[i], network.logits(batch))
 
 
+def in_a_thread(work):
+    """A thread that does it, and what it returns or how it fails, once it has ended."""
+    found = []
+
+    def run_it():
+        try:
+            found.append(work())
+        except DeviceError as error:
+            found.append(error)
+
+    thread = threading.Thread(target=run_it, daemon=True)
+    thread.start()
+    return thread, found
+
+
+def what_a_call_uses_is_released_after_it():
+    network, x = small()
+    expected = network.logits(x, "cuda")
+    placed, begun, may_end, held = network.on_device, threading.Event(), threading.Event(), []
+
+    def slow(_stream):
+        begun.set()
+        may_end.wait(60)
+        held.append(len(placed._buffers))
+
+    placed._evaluations[len(x)].start._launches.append(slow)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(network_module, "give_back", lambda: held.append(len(placed._buffers)))
+        evaluating, found = in_a_thread(lambda: network.logits(x, "cuda"))
+        begun.wait(60)
+        releasing, _ = in_a_thread(placed.release)
+        releasing.join(0.1)
+        assert releasing.is_alive()
+        may_end.set()
+        for thread in (evaluating, releasing):
+            thread.join(60)
+    assert np.array_equal(found[0], expected)
+    assert held == [len(placed.memory.sizes), 0]
+    assert np.array_equal(network.logits(x, "cuda"), expected)
+
+
+def a_forked_process_does_not_wait_for_a_thread_that_it_does_not_have():
+    network, x = small()
+    placed = network.on_device
+
+    @contextmanager
+    def forked():
+        raise CudaDriverError("CUDA initialized before forking")
+        yield
+
+    placed._gpu = forked()
+    with placed._lock:  # as another thread of the parent left it
+        asking, found = in_a_thread(lambda: placed.logits(x))
+        asking.join(60)
+    assert "may have been forked from one that had used the GPU" in str(found)
+
+
+def arrays_of_the_host_may_lie_as_they_like():
+    network, x = small()
+    expected, back = network.logits(x), np.ascontiguousarray(x[::-1, :, ::-1])
+    locked = x.copy()
+    locked.setflags(write=False)
+    turned = np.ascontiguousarray(x.transpose(3, 1, 2, 0)).transpose(3, 1, 2, 0)
+    for lies in (back[::-1, :, ::-1], turned, np.asfortranarray(x), locked, x.astype(">i2"), x.astype(np.uint64)):
+        assert np.array_equal(network.logits(lies, "cuda"), expected)
+    with pytest.raises(ValueError, match="`x` must"):
+        network.logits(x[:0], "cuda")
+
+
 def a_network_stays_on_its_gpu():
     network, x = small()
     with pytest.MonkeyPatch.context() as patch:
@@ -340,6 +412,9 @@ CHECKS = (
     graphs_of_the_last_few_numbers_are_kept,
     arrays_of_other_libraries_are_taken_where_they_lie,
     threads_take_turns,
+    what_a_call_uses_is_released_after_it,
+    a_forked_process_does_not_wait_for_a_thread_that_it_does_not_have,
+    arrays_of_the_host_may_lie_as_they_like,
     a_network_stays_on_its_gpu,
     compiled_networks_are_evaluated_as_well,
     what_cannot_be_evaluated_is_refused_by_name,

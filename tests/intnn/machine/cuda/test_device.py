@@ -132,13 +132,14 @@ def test_errors_of_the_driver_say_what_to_do(error, kind, message):
     assert isinstance(caught.value.__cause__, CudaDriverError)
 
 
-def test_launches_that_do_not_fill_a_gpu_are_no_warning_of_ours():
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        with reported("evaluating"):
-            warnings.warn("\x1b[1mGrid size 1 will likely result in GPU under-utilization", UserWarning, stacklevel=1)
-        with pytest.raises(UserWarning, match="something else"), reported("evaluating"):
-            warnings.warn("something else", UserWarning, stacklevel=1)
+def test_two_threads_that_use_the_gpu_leave_the_filters_of_warnings_alone():
+    before, first, second = warnings.filters, reported("evaluating"), reported("evaluating")
+    first.__enter__()
+    second.__enter__()  # in another thread, while the first one is there
+    assert warnings.filters is before
+    first.__exit__(None, None, None)
+    second.__exit__(None, None, None)
+    assert warnings.filters is before
 
 
 def test_other_errors_pass_as_they_are():

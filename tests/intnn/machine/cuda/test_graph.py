@@ -207,6 +207,24 @@ def test_a_first_time_that_fails_is_tried_again_before_anything_is_captured(monk
     assert start._has_run
 
 
+def test_a_capture_that_is_interrupted_is_tried_again(monkeypatch):
+    log, captures = [], []
+
+    def interrupted(launches):
+        captures.append(launches)
+        if len(captures) == 1:
+            raise KeyboardInterrupt
+        return lambda stream: log.append(("graph", stream))
+
+    monkeypatch.setattr(graph, "captured", interrupted)
+    start = Repeated([log.append])
+    start(1)
+    with pytest.raises(KeyboardInterrupt):
+        start(2)
+    start(3)
+    assert log == [1, ("graph", 3)]
+
+
 class CUDAError(Exception):
     """What cuda.core calls what its driver raises."""
 

@@ -1,6 +1,7 @@
 """What the product by groups of warps compiles to. This needs NVIDIA's compiler, but no GPU."""
 
-from types import SimpleNamespace
+import weakref
+from types import MappingProxyType, SimpleNamespace
 
 import numpy as np
 import pytest
@@ -52,6 +53,28 @@ def test_a_matrix_that_the_driver_does_not_take(monkeypatch):
     with pytest.raises(DeviceError, match=r"3 x 32 bytes .* CUDA_ERROR_INVALID_VALUE"):
         tensor_map(array, 3, 32, 64)
     assert [[int(n) for n in numbers] for numbers in asked[0][3:7]] == [[32, 3], [32], [128, 64], [1, 1]]
+
+
+def test_a_map_keeps_the_matrix_whose_address_it_has(monkeypatch):
+    from cuda.bindings import driver
+    from numba import cuda
+
+    class Matrix:
+        __cuda_array_interface__ = MappingProxyType({"data": (1 << 40, False)})
+
+    class There(np.ndarray):
+        """An array that can have attributes, as those on a GPU."""
+
+    made = SimpleNamespace(opaque=range(16))
+    monkeypatch.setattr(driver, "cuTensorMapEncodeTiled", lambda *_: (driver.CUresult.CUDA_SUCCESS, made))
+    monkeypatch.setattr(cuda, "to_device", lambda values: values.view(There))
+    matrix = Matrix()
+    held, map_ = weakref.ref(matrix), tensor_map(matrix, 3, 32, 64)
+    del matrix
+    assert held() is not None
+    assert np.array_equal(map_, np.arange(16))
+    del map_
+    assert held() is None
 
 
 @given(st.integers(1, 1 << 20), st.integers(1, 1 << 14), st.integers(1, 200))
