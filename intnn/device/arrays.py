@@ -28,14 +28,16 @@ class _Described:
 def on_device(x: Any) -> DeviceArray | None:
     """Numba's view of an array on the GPU, or None for an array that lies elsewhere.
 
+    What was started before on a stream that the array names is over then, or comes before what is started now.
+
     Args:
         x: Anything; arrays of Numba, those with a ``__cuda_array_interface__`` (CuPy's, torch's) and those that DLPack
             says are in CUDA's memory lie on the GPU.
     """
-    if getattr(x, "__cuda_ndarray__", False):
+    if getattr(x, "__cuda_ndarray__", False) and not x.stream:
         return x
     if hasattr(x, "__cuda_array_interface__"):
-        return cuda.as_cuda_array(x)
+        return cuda.as_cuda_array(x)  # waits for the stream
     if hasattr(x, "__dlpack_device__") and x.__dlpack_device__()[0] in ON_DEVICE:
         return cuda.as_cuda_array(_Described(_dlpack(x)))
     return None

@@ -277,6 +277,21 @@ def arrays_of_other_libraries_are_taken_where_they_lie():
     assert on_device(x) is None
 
 
+def a_stream_that_an_array_names_is_waited_for():
+    network, x = small()
+    there = cuda.to_device(np.zeros_like(x))
+    there.stream, there.__cuda_array_interface__ = 7, {"stream": 7}
+
+    def as_cuda_array(array):
+        """What was to be done on a stream is done when somebody waits, as Numba's does."""
+        assert array.__cuda_array_interface__["stream"] == 7
+        return cuda.to_device(x)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(cuda, "as_cuda_array", as_cuda_array, raising=False)
+        assert np.array_equal(network.logits(there, "cuda").copy_to_host(), network.logits(x))
+
+
 def threads_take_turns():
     network, x = small()
     batches, results = [x, x[::-1].copy(), x[:2]], {}
@@ -411,6 +426,7 @@ CHECKS = (
     graphs_go_with_the_buffers_that_they_name,
     graphs_of_the_last_few_numbers_are_kept,
     arrays_of_other_libraries_are_taken_where_they_lie,
+    a_stream_that_an_array_names_is_waited_for,
     threads_take_turns,
     what_a_call_uses_is_released_after_it,
     a_forked_process_does_not_wait_for_a_thread_that_it_does_not_have,
