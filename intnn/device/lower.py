@@ -29,7 +29,7 @@ from intnn.layers.nodes import (
 )
 from intnn.ops.cuda import layers as kernels
 from intnn.ops.cuda.lookup import bits_of
-from intnn.ops.cuda.product import AnyTile, Epilogue, Product, Window, filled
+from intnn.ops.cuda.product import MOST_COLUMNS, AnyTile, Epilogue, Product, Window, filled
 from intnn.values.arrays import Array
 from intnn.values.domain import IntDomain, Interval
 
@@ -156,7 +156,8 @@ class Lowering:
     ) -> None:
         x = self.values[number]
         narrow = weight.min() >= -LARGEST_WEIGHT and weight.max() <= LARGEST_WEIGHT
-        if not (x.dtype in _TYPES and narrow and groups == 1 and self._bounds[i] < INT31):
+        fits = self._bounds[i] < INT31 and len(weight) <= MOST_COLUMNS
+        if not (x.dtype in _TYPES and narrow and groups == 1 and fits):
             laid = weight.transpose(2, 3, 1, 0)
             laid = laid.astype(narrowest(int(laid.min()), int(laid.max())))
             group = weight.shape[1], len(weight) // groups

@@ -25,6 +25,7 @@ TENSOR, GROUPS = Tile(), GroupTile()
 HOPPER = (9, 0)  # the compute capability whose tensor cores read shared memory themselves
 SIMULATED_TILE = Tile(1, 1, 1, stages=2)  # one warp: a simulated thread is a thread of Python
 ALIGNED = 16  # bytes; every row and every pixel begins on such a border
+MOST_COLUMNS = 64 * 65535  # of a product: a grid has as many blocks along its second axis, of 64 columns at least
 _TYPES = MappingProxyType({np.int8: "s8", np.uint8: "u8"})
 
 
@@ -129,8 +130,8 @@ class Product:
     They are copied there when they are first needed; ``nbytes`` says before how many bytes they take.
 
     Args:
-        w: The weights, integers [out, in, kh, kw]; uint8 stays what it is, others become sums of int8, each of which
-            costs as much as a product with bytes.
+        w: The weights, integers [out, in, kh, kw], with at most `MOST_COLUMNS` outputs; uint8 stays what it is, others
+            become sums of int8, each of which costs as much as a product with bytes.
         b: The bias, int32 [out]; every sum, bias included, must fit in int32.
         image: The height and width of the input.
         window: What one output sees; its size is that of the weights.

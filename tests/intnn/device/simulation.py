@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from numba import cuda
 
+import intnn.device.lower as lower_module
 import intnn.device.network as network_module
 import intnn.machine.cuda.graph as graph_module
 import intnn.machine.cuda.launch as launch_module
@@ -406,6 +407,15 @@ def compiled_networks_are_evaluated_as_well():
         compiled.logits(x, 1, np.int8, "cuda")
 
 
+def layers_of_more_outputs_than_a_grid_has_columns_for_are_no_products():
+    network, x = small()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(lower_module, "MOST_COLUMNS", 3)
+        steps = network.on_device._steps
+    assert [type(step) for step in steps if "[" in step.what][1:] == [ProductStep, KernelStep]  # of 3 and 4 outputs
+    assert np.array_equal(network.logits(x, "cuda"), network.logits(x))
+
+
 def what_cannot_be_evaluated_is_refused_by_name():
     huge = IntNetwork((2,), IntDomain(0, 1 << 20), (IntPolynomial((0, 0, 1)), IntPolynomial((0, 0, 1))))
     with pytest.raises(ValueError, match=r"`layers\[1\]` can reach \d+, and a GPU calculates below 2\*\*63"):
@@ -433,6 +443,7 @@ CHECKS = (
     arrays_of_the_host_may_lie_as_they_like,
     a_network_stays_on_its_gpu,
     compiled_networks_are_evaluated_as_well,
+    layers_of_more_outputs_than_a_grid_has_columns_for_are_no_products,
     what_cannot_be_evaluated_is_refused_by_name,
 )
 
