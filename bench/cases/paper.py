@@ -8,15 +8,17 @@ from functools import partial
 from pathlib import Path
 
 from bench.cases.options import PaperOptions
-from bench.harness.case import Reporter
+from bench.harness.case import Reporter, Silent
+from bench.harness.machine import available_threads
 from bench.papers.columns import SHARE, Column
 from bench.papers.experiment import Experiment, Setting
+from bench.papers.processes import in_processes
 from bench.papers.registry import EXPERIMENTS
-from bench.papers.store import Kept, kept, loaded
+from bench.papers.store import Kept, found, kept, loaded
 from bench.report.paper import Estimate, Figure, PaperRow, estimate, estimate_number, show
 from bench.report.paper_document import report
 from bench.tables.documents import PUBLISHED
-from plaintext_models.evaluation.card import FULL, QUICK
+from plaintext_models.evaluation.card import FULL, QUICK, Effort
 from plaintext_models.evaluation.judge import Share
 
 __all__ = ["PaperJob", "jobs", "measure", "report", "show"]
@@ -33,6 +35,7 @@ class PaperJob:
         images: How many test images are attacked.
         data: The folder of the data; None for where it is found by itself.
         keep: The folder of finished runs and trainings.
+        processes: How many processes make runs.
     """
 
     identifier: str
@@ -41,6 +44,7 @@ class PaperJob:
     images: int
     data: Path | None
     keep: Path
+    processes: int = 1
 
     @property
     def title(self) -> str:
@@ -50,11 +54,11 @@ class PaperJob:
 
 def chosen(names: Sequence[str]) -> tuple[str, ...]:
     """The identifiers that are meant: themselves, all of a document by its letter, or "all"; each once."""
-    found: list[str] = []
+    asked: list[str] = []
     for name in names:
         start = "" if name == "all" else name
-        found += [one for one in PUBLISHED if one == name or (name not in PUBLISHED and one.startswith(start))]
-    return tuple(dict.fromkeys(found))
+        asked += [one for one in PUBLISHED if one == name or (name not in PUBLISHED and one.startswith(start))]
+    return tuple(dict.fromkeys(asked))
 
 
 def jobs(options: PaperOptions) -> tuple[PaperJob, ...]:
@@ -64,18 +68,19 @@ def jobs(options: PaperOptions) -> tuple[PaperJob, ...]:
         ValueError: There are not as many test images.
         DatasetError: The data is missing.
     """
-    found: list[PaperJob] = []
+    asked: list[PaperJob] = []
     for identifier in chosen(options.identifier):
         experiment = EXPERIMENTS[identifier]
         scale = experiment.quick if options.quick else experiment.full
-        images = options.images or scale.images
+        images = (options.images or scale.images) if scale.images else 0
         for name in {setting.subject.dataset for setting in experiment.settings(options.quick)}:
             available = len(loaded(name, options.data).test_images)
             if images > available:
                 raise ValueError(f"`--images` must be at most {available} for {identifier}, got {images}")
         seeds = tuple(range(options.seed, options.seed + (options.seeds or scale.seeds)))
-        found.append(PaperJob(identifier, options.quick, seeds, images, options.data, options.keep))
-    return tuple(found)
+        processes = min(len(seeds), options.processes or available_threads())
+        asked.append(PaperJob(identifier, options.quick, seeds, images, options.data, options.keep, processes))
+    return tuple(asked)
 
 
 def measure(job: PaperJob, reporter: Reporter) -> tuple[PaperRow, ...]:
@@ -89,34 +94,65 @@ def measure(job: PaperJob, reporter: Reporter) -> tuple[PaperRow, ...]:
     settings = experiment.settings(job.quick)
     if not settings:
         reporter.say(f"{job.identifier} is left out, being large: python -m bench paper {job.identifier} --full")
-    effort = QUICK if job.quick else FULL
+    _share_out(job, settings, reporter)
     rows: list[PaperRow] = []
     for number, setting in enumerate(settings):
-        dataset, runs = loaded(setting.subject.dataset, job.data), list[Kept]()
+        runs = list[Kept]()
         for seed in job.seeds:
-            where = f"{setting.name}, seed {seed}"
-            reporter(where, (number * len(job.seeds) + len(runs)) / (len(settings) * len(job.seeds)))
-            try:
-                run = kept(
-                    setting.subject,
-                    dataset,
-                    effort,
-                    job.images,
-                    seed,
-                    keep=job.keep,
-                    report=partial(_tell, reporter, where),
-                )
-            except FloatingPointError as error:
-                raise FloatingPointError(
-                    f"{job.identifier}, {where}: {error}. What was finished is kept in {job.keep}"
-                ) from error
-            runs.append(run)
+            reporter(_where(setting, seed), (number * len(job.seeds) + len(runs)) / (len(settings) * len(job.seeds)))
+            runs.append(_run(job, setting, seed, reporter))
         rows.append(_row(job, experiment, setting, runs))
     return tuple(rows)
 
 
-def _tell(reporter: Reporter, where: str, what: str) -> None:
-    reporter(f"{where}: {what}")
+def _share_out(job: PaperJob, settings: Sequence[Setting], reporter: Reporter) -> None:
+    """Let several processes make the runs that are not kept yet: those of a seed in one, for they share trainings."""
+    missing = {
+        seed: [
+            partial(_made, job, number, seed) for number, one in enumerate(settings) if _kept(job, one, seed) is None
+        ]
+        for seed in job.seeds
+        if job.processes > 1
+    }
+    count, total = sum(map(len, missing.values())), len(settings) * len(job.seeds)
+
+    def tell(over: int) -> None:
+        reporter(f"{total - count + over} of {total} runs", (total - count + over) / total)
+
+    if sum(map(bool, missing.values())) > 1:
+        tell(0)
+        in_processes({seed: calls for seed, calls in missing.items() if calls}, job.processes, tell)
+
+
+def _made(job: PaperJob, number: int, seed: int) -> None:
+    """Make a run, of which nothing goes back to the process that asked for it: it is kept."""
+    _run(job, EXPERIMENTS[job.identifier].settings(job.quick)[number], seed, Silent())
+
+
+def _run(job: PaperJob, setting: Setting, seed: int, reporter: Reporter) -> Kept:
+    def tell(what: str) -> None:
+        reporter(f"{_where(setting, seed)}: {what}")
+
+    dataset = loaded(setting.subject.dataset, job.data)
+    try:
+        return kept(setting.subject, dataset, _effort(job), job.images, seed, keep=job.keep, report=tell)
+    except FloatingPointError as error:
+        raise FloatingPointError(
+            f"{job.identifier}, {_where(setting, seed)}: {error}. What was finished is kept in {job.keep}"
+        ) from error
+
+
+def _kept(job: PaperJob, setting: Setting, seed: int) -> Kept | None:
+    dataset = loaded(setting.subject.dataset, job.data)
+    return found(setting.subject, dataset, _effort(job), job.images, seed, keep=job.keep)
+
+
+def _effort(job: PaperJob) -> Effort:
+    return QUICK if job.quick else FULL
+
+
+def _where(setting: Setting, seed: int) -> str:
+    return f"{setting.name}, seed {seed}"
 
 
 def _row(job: PaperJob, experiment: Experiment, setting: Setting, runs: Sequence[Kept]) -> PaperRow:
@@ -144,9 +180,10 @@ def _row(job: PaperJob, experiment: Experiment, setting: Setting, runs: Sequence
 
 def _figure(column: Column, setting: Setting, runs: Sequence[Kept]) -> Figure | None:
     """The figure of a column over all runs; None where no run has it."""
-    found = [run.measured.figures[column.name] for run in runs if column.name in run.measured.figures]
-    shares = [one for one in found if isinstance(one, Share) and one.n]
-    numbers = [one for one in found if not isinstance(one, Share)]
+    figures = [run.measured.figures.get(column.name) for run in runs]
+    values = tuple(_value(one) for one in figures)
+    shares = [one for one in figures if isinstance(one, Share) and one.n]
+    numbers = [one for one in figures if one is not None and not isinstance(one, Share)]
     ours: Estimate
     if shares and column.unit == SHARE:
         ours = estimate(shares)
@@ -156,7 +193,15 @@ def _figure(column: Column, setting: Setting, runs: Sequence[Kept]) -> Figure | 
         raise ValueError(f"`{column.name}` must be {'a share' if column.unit == SHARE else 'a number'}, as its unit is")
     else:
         return None
+    of = min((share.n for share in shares), default=None)
     printed = setting.published.get(column.name)
     if printed is None:
-        return Figure(column, ours, None, None, None)
-    return Figure(column, ours, printed.value, printed.deviation, ours.value - printed.value)
+        return Figure(column, ours, None, None, None, values, of)
+    return Figure(column, ours, printed.value, printed.deviation, ours.value - printed.value, values, of)
+
+
+def _value(measured: Share | float | None) -> float | None:
+    """A figure of one run; None where it is missing or of nothing."""
+    if isinstance(measured, Share):
+        return measured.value if measured.n else None
+    return measured

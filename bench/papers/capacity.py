@@ -191,10 +191,10 @@ _LOWERED = tuple(
 EXPERIMENTS: Mapping[str, Experiment] = MappingProxyType(
     {
         "T45": Experiment(
-            _depths, _DEPTHS, _DEEPER, quick=Scale(3, 100), full=Scale(5, 1000), smaller=SMALLER, hours=700
+            _depths, _DEPTHS, _DEEPER, quick=Scale(4, 300), full=Scale(5, 1000), smaller=SMALLER, hours=700
         ),
         "T48": Experiment(
-            _lowered, (Column(CAPACITY),), _LOWERED, quick=Scale(2, 100), full=Scale(5, 1000), smaller=SMALLER, hours=50
+            _lowered, (Column(CAPACITY),), _LOWERED, quick=Scale(4, 100), full=Scale(5, 1000), smaller=SMALLER, hours=50
         ),
     }
 )

@@ -237,7 +237,7 @@ EXPERIMENTS: Mapping[str, Experiment] = MappingProxyType(
                 Order("wider, magnitude", "deeper, magnitude", "removed 0.8"),
                 Order("narrower, distilled", "narrower, alone", "width 0.25"),
             ),
-            quick=Scale(2, 100),
+            quick=Scale(4, 300),
             full=Scale(5, 500),
             smaller=SMALLER,
             hours=50,

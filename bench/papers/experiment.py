@@ -159,7 +159,7 @@ class Scale:
 
     Attributes:
         seeds: How many runs.
-        images: How many test images are attacked.
+        images: How many test images are attacked; 0 where there is nothing to attack.
     """
 
     seeds: int
@@ -185,7 +185,7 @@ class Experiment:
     columns: tuple[Column, ...]
     orders: tuple[Order, ...] = ()
     pictures: Mapping[str, Shown] = field(default_factory=dict)
-    quick: Scale = Scale(3, 100)
+    quick: Scale = Scale(4, 300)
     full: Scale = Scale(10, 1000)
     smaller: str = ""
     hours: float | None = None

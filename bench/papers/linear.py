@@ -148,7 +148,7 @@ _STEPS = (
 )
 _TOGETHER = ("error", "whole", "one member", "whole, clipped", "one member, clipped", "adaptive")
 _AGREEMENTS = ("softmax, mistakes", "RBF, mistakes", "softmax, both wrong", "RBF, both wrong", "RBF with softmax")
-_QUICK, _FULL = Scale(2, 200), Scale(5, 10_000)
+_QUICK, _FEW, _FULL = Scale(4, 1000), Scale(2, 200), Scale(5, 10_000)
 
 #: By the identifiers of `bench.tables.linear.PUBLISHED`.
 EXPERIMENTS: Mapping[str, Experiment] = MappingProxyType(
@@ -175,7 +175,7 @@ EXPERIMENTS: Mapping[str, Experiment] = MappingProxyType(
         "A3": Experiment(
             _turned,
             (Column("FGSM"), *curve(_TURNS, "turned", ANGLES), Column("adaptive")),
-            quick=_QUICK,
+            quick=_FEW,
             full=_FULL,
             smaller=SMALLER,
             hours=5,
@@ -285,7 +285,7 @@ EXPERIMENTS: Mapping[str, Experiment] = MappingProxyType(
                 Column(name)
                 for name in ("error", "whole", "one member", "whole, clipped", "one member, clipped", "adaptive")
             ),
-            quick=_QUICK,
+            quick=_FEW,
             full=_FULL,
             smaller=f"{SMALLER}; 4 members of 12; 200 units for 500, 10 epochs for 30",
             hours=20,

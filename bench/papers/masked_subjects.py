@@ -17,6 +17,7 @@ from bench.papers.masked_attacks import PART, Seen, adaptive, fgsm, right
 from plaintext_models.attacks.core.ball import Ball
 from plaintext_models.attacks.core.losses import cross_entropy
 from plaintext_models.attacks.core.target import Target
+from plaintext_models.evaluation.card import QUICK
 from plaintext_models.evaluation.judge import Share
 from plaintext_models.stochastic.binarised import Binarised
 from plaintext_models.stochastic.gates import Gate, MaskedConv2d
@@ -24,7 +25,7 @@ from plaintext_models.stochastic.gates import Gate, MaskedConv2d
 CLEAN, OVERFIT = "clean", "training less test"
 RADII = (0.05, 0.1, 0.15, 0.2, 0.25, 0.3)
 ADAPTIVE = (0.1, 0.3)  # radii at which networks are attacked by all means
-FEWER = 8  # by how much fewer images are attacked by all means
+FEWER = 8  # by how much fewer images are attacked by all means; in the quick version five times as few
 STEPS = (0.02, 0.06, 0.1)
 APART = 1000  # between the seeds of an attacker's draws and of those that he is judged by
 BINS = tuple(number / 10 for number in range(10))
@@ -68,11 +69,12 @@ GATED = (
 )
 #: Of `Sloped`.
 SLOPED = (Column("gradient, mean", "nats"), Column("gradient, deviation", "nats"), Column("signs that two draws share"))
-#: Of `Moved`.
-MOVED = (
-    *curve(Drawing("L1 distance", "curve", "radius", "sum over pixels"), "L1", RADII, "pixels"),
-    Column("neighbours of its class"),
-)
+#: Of `Spread`.
+SPREAD = (Column("outside the middle", "% of the L1 distance"),)
+#: Of `Distances`.
+DISTANCES = curve(Drawing("L1 distance", "curve", "radius", "sum over pixels"), "L1", RADII, "pixels")
+#: Of `Clustered`.
+CLUSTERED = (Column("neighbours of its class"),)
 
 
 @dataclass(frozen=True)
@@ -96,7 +98,7 @@ class Swept(Seen):
         figures: dict[str, Share | float] = {CLEAN: clean, OVERFIT: 100 * (right(target, *trained).value - clean.value)}
         for radius in RADII:
             figures[f"FGSM {radius:g}"] = right(target, fgsm(module, target, images, labels, radius), labels)
-        few = len(labels) // FEWER
+        few = len(labels) // (5 * FEWER if run.effort == QUICK else FEWER)
         for radius in ADAPTIVE if self.thorough and few else ():
             one, most = adaptive(defended, images[:few], labels[:few], Ball("linf", radius), run)
             figures |= {f"adaptive, one draw {radius:g}": one, f"adaptive, majority {radius:g}": most}
@@ -257,28 +259,53 @@ class Sloped(Seen):
 
 
 @dataclass(frozen=True)
-class Moved(Seen):
-    """What FGSM makes of images: distances, how they still cluster, and pictures; the columns of `MOVED`."""
+class Spread(Seen):
+    """Where FGSM at 0.3 changes images; the column of `SPREAD`, and pictures."""
 
     def measure(self, run: Run) -> Measured:
-        """L1 distances; how many of an image's five nearest others at 0.3 have its class; places in the plane."""
+        """The share of the L1 distance outside the middle quarter of images; two fours, and what is added."""
         module, defended = self.defended(run)
         images, labels = run.attacked()
-        figures: dict[str, Share | float] = {}
-        moved = images
-        for radius in RADII:
-            moved = fgsm(module, defended.target, images, labels, radius)
-            figures[f"L1 {radius:g}"] = (moved - images).abs().flatten(1).sum(1).mean().item()
-        far = torch.cdist(moved.flatten(1), moved.flatten(1)).fill_diagonal_(torch.inf)
-        near = labels[far.topk(min(5, len(labels) - 1), largest=False).indices]
-        figures["neighbours of its class"] = Share(int((near == labels[:, None]).sum()), near.numel())
+        moved = fgsm(module, defended.target, images, labels, RADII[-1])
+        added = (moved - images).abs()
+        height, width = (size // 4 for size in images.shape[-2:])
+        middle = added[..., height:-height, width:-width].sum().item()
         some = (labels == 4).nonzero()[:2, 0]
         arrays = {
             "clean, moved": torch.cat([images[some], moved[some]])[:, 0].numpy(),
             "perturbations": (moved - images)[some, 0].numpy(),
-            "plane": plane(moved, labels),
         }
-        return Measured(figures, arrays)
+        return Measured({"outside the middle": 100 * (1 - middle / added.sum().item())}, arrays)
+
+
+@dataclass(frozen=True)
+class Distances(Seen):
+    """How far FGSM moves images; the columns of `DISTANCES`."""
+
+    def measure(self, run: Run) -> Measured:
+        """Mean L1 distances, by the radius."""
+        module, defended = self.defended(run)
+        images, labels = run.attacked()
+        figures: dict[str, Share | float] = {}
+        for radius in RADII:
+            moved = fgsm(module, defended.target, images, labels, radius)
+            figures[f"L1 {radius:g}"] = (moved - images).abs().flatten(1).sum(1).mean().item()
+        return Measured(figures)
+
+
+@dataclass(frozen=True)
+class Clustered(Seen):
+    """How images that FGSM has moved by 0.3 still cluster; the column of `CLUSTERED`, and their places in the plane."""
+
+    def measure(self, run: Run) -> Measured:
+        """How many of an image's five nearest others have its class."""
+        module, defended = self.defended(run)
+        images, labels = run.attacked()
+        moved = fgsm(module, defended.target, images, labels, RADII[-1])
+        far = torch.cdist(moved.flatten(1), moved.flatten(1)).fill_diagonal_(torch.inf)
+        near = labels[far.topk(min(5, len(labels) - 1), largest=False).indices]
+        found = Share(int((near == labels[:, None]).sum()), near.numel())
+        return Measured({"neighbours of its class": found}, {"plane": plane(moved, labels)})
 
 
 def plane(images: Tensor, labels: Tensor) -> NDArray[Any]:

@@ -22,17 +22,21 @@ from bench.papers.masked_kinds import (
 )
 from bench.papers.masked_subjects import (
     CLEAN,
+    CLUSTERED,
     CONFIDENT,
+    DISTANCES,
     GATED,
-    MOVED,
     SLOPED,
+    SPREAD,
     STEPPED,
     SWEPT,
+    Clustered,
     Confident,
+    Distances,
     Gated,
-    Moved,
     Seen,
     Sloped,
+    Spread,
     Stepped,
     Swept,
     Transferred,
@@ -43,13 +47,11 @@ from bench.papers.masked_toy import TOY, Toy
 SMALLER = (
     "half as many maps, the first 5,000 training images and 4 epochs; gates of 64 units and step 2, numbers times 30; "
     "trained against attacks of 7 steps from the start, their radius growing in half of it; attacked by all means on "
-    "an eighth of the images"
+    "a fortieth of the images"
 )
 FGSM = "FGSM {:g}"
-QUICK, ONCE, FULL = Scale(2, 200), Scale(1, 200), Scale(10, 10_000)
-PICTURES: Mapping[str, Shown] = MappingProxyType(
-    {"clean, moved": "images", "perturbations": "signed images", "plane": "points"}
-)
+QUICK, FEWER_SEEDS, FEWER_IMAGES, FULL = Scale(4, 1000), Scale(2, 1000), Scale(4, 200), Scale(10, 10_000)
+PICTURES: Mapping[str, Shown] = MappingProxyType({"clean, moved": "images", "perturbations": "signed images"})
 
 
 def printed(*values: float, deviations: tuple[float, ...] = ()) -> dict[str, Printed]:
@@ -124,6 +126,7 @@ def _swept(
     more: Callable[[bool], dict[str, Seen]] = lambda _: {},
     values: Mapping[str, Mapping[str, Printed]] = TABLE,
     only_full: tuple[str, ...] = (),
+    scale: Scale = QUICK,
 ) -> Experiment:
     """Networks of chapter 4 under FGSM and adaptively, beside Table 4.11; gates as classifiers under FGSM alone."""
 
@@ -139,7 +142,7 @@ def _swept(
         )
 
     thorough = sum(isinstance(one.subject, Swept) and one.subject.thorough for one in settings(False))
-    return Experiment(settings, SWEPT, orders, quick=QUICK, full=FULL, smaller=SMALLER, hours=2.5 * thorough)
+    return Experiment(settings, SWEPT, orders, quick=scale, full=FULL, smaller=SMALLER, hours=2.5 * thorough)
 
 
 def _each(
@@ -148,6 +151,7 @@ def _each(
     columns: Any,
     orders: tuple[Order, ...] = (),
     values: Mapping[str, Mapping[str, Printed]] = MappingProxyType({}),
+    scale: Scale = QUICK,
     **rest: Any,
 ) -> Experiment:
     """The same measurement of several networks of chapter 4."""
@@ -156,7 +160,7 @@ def _each(
         subjects = {name: seen(name, quick) for name in names}
         return tuple(Setting(name, kind(one.network, one.view), values.get(name, {})) for name, one in subjects.items())
 
-    return Experiment(settings, columns, orders, quick=ONCE, full=FULL, smaller=SMALLER, **rest)
+    return Experiment(settings, columns, orders, quick=scale, full=FULL, smaller=SMALLER, **rest)
 
 
 def _matrix(
@@ -181,7 +185,7 @@ def _matrix(
             for name, one in targets(quick).items()
         )
 
-    return Experiment(settings, transfer(sources(True)), orders, quick=ONCE, full=FULL, smaller=SMALLER)
+    return Experiment(settings, transfer(sources(True)), orders, quick=QUICK, full=FULL, smaller=SMALLER)
 
 
 def _coloured(quick: bool) -> tuple[Setting, ...]:
@@ -191,11 +195,6 @@ def _coloured(quick: bool) -> tuple[Setting, ...]:
         Setting(name, Swept(one.network, one.view), COLOURED[name])
         for name, one in {name: coloured(name) for name in names}.items()
     )
-
-
-def _moved(*orders: Order) -> Experiment:
-    """Distances, clusters and pictures of five networks."""
-    return _each(Moved, FIVE, MOVED, orders, pictures=PICTURES)
 
 
 def _above(better: str, *others: str, radius: float) -> tuple[Order, ...]:
@@ -292,11 +291,12 @@ EXPERIMENTS: Mapping[str, Experiment] = MappingProxyType(
         "M20-confidence": _chapter_3(binarised, Confident, CONFIDENT),
         "M21": _chapter_3(
             lambda quick: {name: one for name, one in penalties(quick).items() if name in ("none", "L1, 0.01")},
-            Moved,
-            MOVED,
+            Spread,
+            SPREAD,
+            (Order("none", "L1, 0.01", "outside the middle"),),
             pictures=PICTURES,
         ),
-        "M23": _swept(more=surer),
+        "M23": _swept(more=surer, scale=FEWER_SEEDS),
         "M31": _swept(*SIX, orders=_above("SGBN", *SIX[1:], radius=0.3)),
         "M32": _each(
             Stepped,
@@ -309,6 +309,7 @@ EXPERIMENTS: Mapping[str, Experiment] = MappingProxyType(
                 "CNN-BIN": {"BIM, no ball 0.06": Printed(0.079, 0.01)},
                 "SGBN": {"BIM, no ball 0.1": Printed(0.777, 0.055)},
             },
+            scale=FEWER_IMAGES,
         ),
         "M33": Experiment(_coloured, SWEPT, quick=QUICK, full=FULL, hours=60.0),
         "M34": _matrix(
@@ -318,9 +319,23 @@ EXPERIMENTS: Mapping[str, Experiment] = MappingProxyType(
             (Order("SGBN", "CNN", "from CNN"), Order("CNN", "CNN", "from SGBN", "from CNN")),
         ),
         "M35": _each(Gated, ("SGBN", "1W-SGBN"), GATED, pictures={"probabilities": "images"}),
-        "M36": _moved(),
-        "M37": _moved(Order("SGBN", "SAP", "L1 0.3")),
-        "M38": _moved(Order("SGBN", "BNN with PGD", "neighbours of its class")),
+        "M36": _each(
+            Spread,
+            FIVE,
+            SPREAD,
+            tuple(Order("SGBN", other, "outside the middle") for other in FIVE[1:]),
+            pictures=PICTURES,
+        ),
+        "M37": _each(
+            Distances, FIVE, DISTANCES, tuple(Order("SGBN", other, "L1 0.3") for other in ("SAP", "BNN with PGD"))
+        ),
+        "M38": _each(
+            Clustered,
+            FIVE,
+            CLUSTERED,
+            (Order("SGBN", "BNN with PGD", "neighbours of its class"),),
+            pictures={"plane": "points"},
+        ),
         "M39": _each(
             Sloped,
             ("SGBN", "SGBN (DT)", "CNN-BIN"),
@@ -341,7 +356,7 @@ EXPERIMENTS: Mapping[str, Experiment] = MappingProxyType(
             orders=(Order("2nd-GM", "1st-GM", CLEAN),),
         ),
         "M41": _matrix(_all("CNN", "CNN-BIN", "SAP", "BNN with PGD"), gates_as_attackers, {}),
-        "M42": _swept("SGBN", "SGBN, ReLU", values={"SGBN, ReLU": at(0.3, 91.1, 1.1)}),
+        "M42": _swept("SGBN", "SGBN, ReLU", values={"SGBN, ReLU": at(0.3, 91.1, 1.1)}, scale=FEWER_SEEDS),
         "M43": _swept("SGBN", "1W-SGBN", orders=_above("1W-SGBN", "SGBN", radius=0.3)),
         "M44": _matrix(
             _all(*BLACK_BOX),
@@ -357,8 +372,8 @@ EXPERIMENTS: Mapping[str, Experiment] = MappingProxyType(
                 for name in ("GM_ST", "GM_DT", "GMWOW_ST", "GMWOW_DT")
             ),
             {"fit": "points"},
-            Scale(1, 1),
-            Scale(1, 1),
+            Scale(5, 0),
+            Scale(10, 0),
         ),
         "M46": _swept(
             "adaptive dropout (ST)",

@@ -151,7 +151,9 @@ def _panels() -> tuple[Column, ...]:
 #: By the identifiers of `bench.tables.thesis.PUBLISHED`.
 EXPERIMENTS: Mapping[str, Experiment] = MappingProxyType(
     {
-        "T46": Experiment(_table, TABLE, _orders(), full=Scale(5, 1000), smaller=SMALLER, hours=1500),
-        "T47": Experiment(_epochs, _panels(), full=Scale(5, 1000), smaller=SMALLER, hours=1500),
+        "T46": Experiment(
+            _table, TABLE, _orders(), quick=Scale(4, 100), full=Scale(5, 1000), smaller=SMALLER, hours=1500
+        ),
+        "T47": Experiment(_epochs, _panels(), quick=Scale(4, 100), full=Scale(5, 1000), smaller=SMALLER, hours=1500),
     }
 )

@@ -153,7 +153,7 @@ EXPERIMENTS: Mapping[str, Experiment] = MappingProxyType(
                 Order(STANDARD, ROBUST, CLEAN),
                 Order(ROBUST, STANDARD, ADAPTIVE),
             ),
-            quick=Scale(3, 300),
+            quick=Scale(4, 360),
             full=Scale(5, 1000),
             smaller="digits and a perceptron for MNIST and a convolutional network, 5 steps of attacks in training",
             hours=4,

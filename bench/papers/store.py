@@ -105,6 +105,16 @@ def training_key(training: Training, dataset: Dataset, seed: int) -> str:
     return _digest(training, dataset, seed, {})
 
 
+def found(subject: Subject, dataset: Dataset, effort: Effort, images: int, seed: int, *, keep: Path) -> Kept | None:
+    """The run of a subject, if exactly this one is in the folder.
+
+    Raises:
+        ValueError: A file is damaged.
+    """
+    key = run_key(subject, dataset, effort, images, seed)
+    return _read_run(_path(keep, key), key)
+
+
 def kept(
     subject: Subject, dataset: Dataset, effort: Effort, images: int, seed: int, *, keep: Path, report: Report
 ) -> Kept:
@@ -124,9 +134,9 @@ def kept(
         FloatingPointError: The loss of a training is no longer finite. Finished runs and trainings stay kept.
     """
     key = run_key(subject, dataset, effort, images, seed)
-    path = keep / f"{key[:LETTERS]}.json"
-    if (found := _read_run(path, key)) is not None:
-        return found
+    path = _path(keep, key)
+    if (stored := _read_run(path, key)) is not None:
+        return stored
     keep.mkdir(parents=True, exist_ok=True)
     begin = time.process_time()
     with deterministic(seed):
@@ -182,6 +192,10 @@ def _trainings(dataset: Dataset) -> str:
 @functools.cache
 def _tests(dataset: Dataset) -> str:
     return hashlib.sha256(dataset.test_images.tobytes() + dataset.test_labels.tobytes()).hexdigest()
+
+
+def _path(keep: Path, key: str) -> Path:
+    return keep / f"{key[:LETTERS]}.json"
 
 
 def _read_run(path: Path, key: str) -> Kept | None:
@@ -244,8 +258,8 @@ def _read_arrays(path: Path, key: str) -> Arrays | None:
     """The arrays of a file, if there is one and it is the key's."""
     if not path.is_file():
         return None
-    found, arrays = read_arrays(path)
-    return arrays if found == key else None
+    belongs_to, arrays = read_arrays(path)
+    return arrays if belongs_to == key else None
 
 
 def _write_arrays(path: Path, key: str, arrays: Arrays) -> None:

@@ -197,8 +197,8 @@ EXPERIMENTS: Mapping[str, Experiment] = MappingProxyType(
                 for column in curve(Drawing(line, "curve", "units", "log10 of the distance"), line, SIZES, "log10")
             ),
             tuple(Order(name, name, _FEW, _MANY) for name in ("wave", "corner", "waves", "wave, learnt")),
-            quick=Scale(5, 1),
-            full=Scale(20, 1),
+            quick=Scale(5, 0),
+            full=Scale(20, 0),
             hours=0.5,
         )
     }

@@ -15,9 +15,10 @@ from bench.tables.documents import PUBLISHED
 TITLE = "Published results, measured again"
 ABOUT = (
     "Means over the seeds with 95 % intervals: Student's over the seeds, of shares at least as wide as Wilson's of the "
-    "images of one run. Crosses in curves, and brackets in matrices, are what the document prints. An order that a "
-    "document states is open where the intervals of both figures touch, which says nothing for it or against it: "
-    "Student's interval of two runs is 12.7 standard errors to either side, of five 2.8, so more seeds (`--seeds`) "
+    "images of one run. Crosses in curves, and brackets in matrices, are what the document prints. Orders that a "
+    "document states hold or are contradicted where the interval of the difference leaves out 0: Student's over the "
+    "differences seed by seed, of shares at least as wide as Newcombe's; else they are open. Of a hundred orders of "
+    "figures that are equal in truth, five are called something else by chance. More seeds (`--seeds`) and images "
     "settle more. The differences of a quick version are from a smaller network or training than the document's."
 )
 STYLE = (

@@ -1,5 +1,6 @@
 """Published results measured again: the command, its rows, and its errors."""
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -48,7 +49,7 @@ def invoke(*arguments):
 
 def test_rows_are_kept_and_taken_again(tmp_path, short, monkeypatch):
     keep, file = tmp_path / "keep", tmp_path / "rows.json"
-    arguments = ("T23", "--quick", "--seeds", 2, "--images", 20, "--keep", keep, "--json", file)
+    arguments = ("T23", "--quick", "--seeds", 2, "--images", 20, "--keep", keep, "--json", file, "--processes", 1)
     result = invoke(*arguments)
     assert result.exit_code == 0, result.output
     rows = [envelope.row for envelope in read(file)]
@@ -58,6 +59,8 @@ def test_rows_are_kept_and_taken_again(tmp_path, short, monkeypatch):
         assert [figure["column"]["name"] for figure in row["figures"]] == names
         for figure in row["figures"]:
             assert figure["ours"]["low"] <= figure["ours"]["value"] <= figure["ours"]["high"]
+            assert figure["ours"]["value"] == pytest.approx(sum(figure["runs"]) / 2)
+            assert figure["of"] == (20 if figure["column"]["unit"] == "%" else None)
         assert row["seeds"] == [0, 1]
         assert len(set(row["digests"])) == 2
     attacked = rows[0]["figures"][1]
@@ -72,6 +75,20 @@ def test_rows_are_kept_and_taken_again(tmp_path, short, monkeypatch):
     assert f"Report written to {tmp_path / 'report'}" in again.output.replace("\n", "")
     assert {path.name for path in (tmp_path / "report").iterdir()} == {"report.md", "report.html"}
     assert [envelope.row for envelope in read(file)] == rows
+
+
+def test_processes_keep_the_runs_that_one_keeps(tmp_path):
+    stored = []
+    for processes in (1, 2):
+        keep = tmp_path / str(processes)
+        result = invoke("T28", "--seeds", 2, "--images", 5, "--keep", keep, "--processes", processes)
+        assert result.exit_code == 0, result.output
+        runs = {path.name: json.loads(path.read_text()) for path in keep.glob("*.json")}
+        stored.append({name: (run["digest"], run["figures"]) for name, run in runs.items()})
+        trainings = {path.name: path.read_bytes() for path in keep.glob("*.arrays")}
+        stored[-1] |= trainings
+    assert stored[0] == stored[1]
+    assert len(stored[0]) > 4
 
 
 class Failing:
@@ -102,7 +119,7 @@ def test_a_loss_that_is_no_number_is_one_line_with_its_step(tmp_path, monkeypatc
     failing = Experiment(lambda _: (Setting("one", Attacked(RECIPE, 0.1)),), COLUMNS)
     monkeypatch.setattr(paper, "EXPERIMENTS", {**EXPERIMENTS, "T23": failing})
     monkeypatch.setattr(Attacked, "measure", Failing.measure)
-    result = invoke("T23", "--keep", tmp_path)
+    result = invoke("T23", "--keep", tmp_path, "--processes", 1)
     assert result.exit_code == 2
     said = " ".join(result.output.split())
     assert "T23, one, seed 0: the loss must stay finite, got NaN or infinity in step 7 of 9" in said
@@ -112,7 +129,7 @@ def test_a_loss_that_is_no_number_is_one_line_with_its_step(tmp_path, monkeypatc
 def test_figures_without_a_column_are_refused(tmp_path, short, monkeypatch):
     monkeypatch.setattr(paper, "EXPERIMENTS", {**EXPERIMENTS, "T23": replace(SHORT, columns=COLUMNS[1:], orders=())})
     monkeypatch.setattr(Attacked, "measure", lambda *_: Measured({CLEAN: Share(1, 2)}))
-    result = invoke("T23", "--keep", tmp_path)
+    result = invoke("T23", "--keep", tmp_path, "--processes", 1)
     assert result.exit_code == 2
     assert "`columns` of T23 must name clean" in " ".join(result.output.split())
 

@@ -13,16 +13,20 @@ from bench.papers.masked import Head, Network
 from bench.papers.masked_attacks import Seen, adaptive, fgsm, right
 from bench.papers.masked_kinds import ADDED, KINDS, VIEWS, chapter_3, coloured, seen
 from bench.papers.masked_subjects import (
+    CLUSTERED,
     CONFIDENT,
+    DISTANCES,
     GATED,
-    MOVED,
     SLOPED,
+    SPREAD,
     STEPPED,
     SWEPT,
+    Clustered,
     Confident,
+    Distances,
     Gated,
-    Moved,
     Sloped,
+    Spread,
     Stepped,
     Swept,
     Transferred,
@@ -62,7 +66,9 @@ def run(tmp_path_factory):
         (Transferred(PLAIN, "deterministic", {"SGBN": Seen(GATES)}), transfer({"SGBN": Seen(GATES)})),
         (Gated(GATES), GATED),
         (Sloped(GATES), SLOPED),
-        (Moved(PLAIN, "deterministic"), MOVED),
+        (Spread(PLAIN, "deterministic"), SPREAD),
+        (Distances(PLAIN, "deterministic"), DISTANCES),
+        (Clustered(PLAIN, "deterministic"), CLUSTERED),
         (Swept(Head(GATES, 1, 1e-2, 60), thorough=False), SWEPT),
     ],
 )
