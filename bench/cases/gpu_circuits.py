@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from bench.cases.gpu_floors import steps_floor_us
+from bench.cases.gpu_floors import plan_floor_us
 from bench.cases.gpu_operations import left_as_it_is
 from bench.cases.gpu_residues import random_keys, random_request
 from bench.harness.timing import median_seconds
@@ -86,7 +86,7 @@ def circuit_rows(
             peer=f"CPU, {threads} thread{'s' * (threads > 1)}",
             peer_us=peer_us,
             ratio=peer_us / us,
-            floor_us=None if sheet is None else steps_floor_us(prepared.plan.launches, N, sheet),
+            floor_us=None if sheet is None else plan_floor_us(prepared.plan, N, sheet),
             count=images,
             parts_us=parts_us(prepared, evaluator, request, answers, graph=graph),
         )
@@ -97,7 +97,7 @@ def parts_us(
 ) -> dict[str, float]:
     """The microseconds of what an answer is made of: medians over so many repetitions.
 
-    Copies are what evaluations take longer with them than without.
+    Copies are what evaluations take longer with them than without; kernels unpack, expand seeds and evaluate.
     """
     circuit, board, plan = prepared.circuit, evaluator.board, prepared.plan
     interface, parameters = circuit.interface, circuit.parameters
@@ -113,17 +113,12 @@ def parts_us(
         shaped = [rows.reshape(2, -1, N) for rows in outputs]
         return [compact.write(CiphertextArray(rows, result.ntt, result.scale), result) for rows in shaped]
 
-    residues = evaluator.unpacked(request)
-    outputs = board.evaluate(residues)
-    outputs_stay.evaluate(residues)
-    whole = us(lambda: board.evaluate(residues))
-    without_inputs, kernels = (
-        us(lambda: board.evaluate(left_as_it_is)),
-        us(lambda: outputs_stay.evaluate(left_as_it_is)),
-    )
+    outputs = board.answer(request)
+    outputs_stay.answer(request)
+    whole = us(lambda: board.answer(request))
+    without_inputs, kernels = us(lambda: board.answer(left_as_it_is)), us(lambda: outputs_stay.answer(left_as_it_is))
     return {
         "opening": us(lambda: open_message(Kind.REQUEST, message)),
-        "unpacking": us(lambda: evaluator.unpacked(request)),
         "copying in": whole - without_inputs,
         "kernels": kernels,
         "copying out": without_inputs - kernels,

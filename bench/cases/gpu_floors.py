@@ -10,8 +10,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from bench.tables.gpus import Gpu
+from he.engines.cuda import roofline
 from he.engines.cuda.roofline import needed
-from he.engines.cuda.tape import Step
+from he.engines.cuda.tape import Plan, Step
 from intnn import IntNetwork
 from intnn.device.lower import Lowering
 from intnn.device.steps import ProductStep
@@ -61,6 +62,12 @@ def network_work(network: IntNetwork, inputs: int) -> list[Work]:
 def floor_us(works: list[Work], gpu: Gpu) -> float:
     """The least microseconds of kernels one after the other."""
     return sum(gpu.floor_us(work.nbytes, work.operations) for work in works)
+
+
+def plan_floor_us(plan: Plan, N: int, gpu: Gpu) -> float:
+    """The least microseconds of a plan's kernels, those that unpack its inputs among them; copies are not counted."""
+    sheet = roofline.Gpu(gpu.name, 1e9 * gpu.gigabytes, 1e12 * gpu.float_tflops / 2)
+    return 1e6 * sum(need.longer[0] for need in roofline.needs(plan, N, [sheet]))
 
 
 def steps_floor_us(steps: Iterable[Step], N: int, gpu: Gpu) -> float:

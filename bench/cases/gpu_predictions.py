@@ -11,17 +11,20 @@ from bench.tables.gpus import gpu
 from he import compile_approximate, compile_exact
 from he.compiler.search import PackingName
 from he.engines.cuda.engine import CudaPrepared
-from he.engines.cuda.roofline import WORD, Gpu, needed, needs
+from he.engines.cuda.roofline import WORD, Gpu, needed, needed_on_arrival, needs
 from he.engines.cuda.tape import Kernel, Step
 from he.engines.rns.engine import encoder_of
 from he.engines.rns.weights import Weights
+from he.formats.compact import Form
 from he.kernels.cuda.columns import MINUEND, NONE, ORIGIN
+from he.ring.primes import ntt_primes
 from intnn.network.graph import Graph
 from plaintext_models.zoo import shipped
 
 NAMES = "H100", "RTX 4090"
 GPUS = [Gpu(sheet.name, 1e9 * sheet.gigabytes, 1e12 * sheet.float_tflops / 2) for sheet in map(gpu, NAMES) if sheet]
 RING = 16384  # degree, for kernels
+BITS = 50  # of the prime of rows that come
 ROWS = 1000  # of a launch: enough to fill every GPU
 CIRCUITS: Sequence[tuple[str, PackingName]] = (
     ("digits-square-cnn", "latency"),
@@ -44,7 +47,8 @@ def circuit_row(name: str, packing: PackingName) -> tuple[str, ...]:
     N, batch = circuit.parameters.poly_modulus_degree, circuit.interface.packing.images
     found = needs(plan, N, GPUS)
     floors = [1e6 * sum(need.longer[i] for need in found) for i in range(len(GPUS))]
-    copied = WORD * N * (plan.input_rows * len(plan.inputs) + plan.output_rows * len(plan.outputs))
+    fresh = Form.fresh(circuit.parameters)
+    copied = fresh.bytes * len(plan.inputs) + WORD * N * plan.output_rows * len(plan.outputs)
     return (
         f"{name}, {packing}",
         str(batch),
@@ -60,8 +64,18 @@ def circuit_row(name: str, packing: PackingName) -> tuple[str, ...]:
 
 def kernel_row(name: str, step: Step) -> tuple[str, ...]:
     """What a launch needs for each line of its table, and the microseconds of the whole on each GPU."""
-    lines = len(step.table)
     _, moved, instructions = needed(step, RING)
+    return _kernel_row(name, moved, instructions, len(step.table))
+
+
+def arrival_rows() -> Iterator[tuple[str, ...]]:
+    """What unpacking rows needs, and drawing them from seeds, of each of which there is one row."""
+    prime = ntt_primes((BITS,), RING)
+    for name, _, moved, instructions in needed_on_arrival(Form(prime, RING, True, 1.0, True), ROWS):
+        yield _kernel_row(f"a row of {BITS} bits that comes: {name}", moved, instructions, ROWS)
+
+
+def _kernel_row(name: str, moved: int, instructions: int, lines: int) -> tuple[str, ...]:
     times = [(moved / one.bandwidth, instructions / one.instructions) for one in GPUS]
     floors = [f"{1e6 * max(pair):.0f} ({'memory' if pair[0] > pair[1] else 'instructions'})" for pair in times]
     return name, f"{moved / lines / 1e3:.0f}", f"{instructions / lines / 1e6:.2f}", *floors
@@ -104,7 +118,8 @@ def tables() -> list[str]:
         ("circuit", "images", "N", "kernels", "MB moved", "G instructions", "MB copied",
          *(f"{name}, µs" for name in NAMES), *(f"{name}, µs an image" for name in NAMES)),
     )  # fmt: skip
-    bodies = [kernel_row(*pair) for pair in kernel_steps()], [circuit_row(*pair) for pair in CIRCUITS]
+    kernels = [*(kernel_row(*pair) for pair in kernel_steps()), *arrival_rows()]
+    bodies = kernels, [circuit_row(*pair) for pair in CIRCUITS]
     lines: list[str] = []
     for head, body in zip(heads, bodies, strict=True):
         lines += [_line(head), _line(["---"] * len(head)), *map(_line, body), ""]

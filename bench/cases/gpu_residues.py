@@ -13,13 +13,14 @@ from he import Circuit, compile_approximate, compile_exact
 from he.compiler.search import PackingName
 from he.engines.cuda.engine import CudaEngine
 from he.engines.cuda.products import CudaProducts
+from he.engines.cuda.requests import Requests
 from he.engines.rns.buffers import Buffers
 from he.engines.rns.encoder import Encoder
 from he.engines.rns.engine import RnsEngine
 from he.engines.rns.products import Products
 from he.engines.rns.switching_keys import SwitchingKeys
 from he.engines.rns.threads import Workers
-from he.formats import hybrid
+from he.formats import compact, hybrid
 from he.formats.compact import Form
 from he.formats.switching import RELINEARISATION
 from he.kernels.cuda import transform
@@ -73,6 +74,28 @@ def transforms_agree(N: int, count: int) -> bool:
     return np.array_equal(forth, expected) and np.array_equal(held.copy_to_host()[: len(x)], x)
 
 
+def arrivals_agree(N: int, count: int) -> bool:
+    """Whether ciphertexts as they come, with seeds and without, have the residues that the CPU reads.
+
+    The largest numbers are no primes: they refuse about every fourth and every fifth word of a stream.
+    """
+    rng, numbers = np.random.default_rng(0), (*((1 << 64) // m + 2 | 1 for m in (4, 5)), *ntt_primes(BITS, N))
+    constants = np.zeros((len(numbers), 6), np.uint64)
+    constants[:, transform.MODULUS], constants[:, transform.ONE] = numbers, [(1 << 64) // p for p in numbers]
+    equal = []
+    for seeded in (True, False):
+        form = Form(numbers, N, True, 1.0, seeded)
+        given = [random_ciphertext(form, rng) for _ in range(count)]
+        residues = cuda.to_device(np.zeros((count, 2, len(numbers), N), np.uint64))
+        requests = Requests(form, cuda.to_device(constants), residues)
+        requests.copy(given, 0)
+        run(requests.launches)
+        found = residues.copy_to_host()
+        equal.append(not requests.verdict(0)[0])
+        equal += [np.array_equal(x, compact.read(one, form).residues) for x, one in zip(found, given, strict=True)]
+    return all(equal)
+
+
 def products_agree(parameters: Parameters) -> bool:
     """Whether products of matrices of ciphertexts are those of the CPU, as they are packed and transposed."""
     rng, top, N = np.random.default_rng(0), Gadget.of(parameters, parameters.levels), parameters.poly_modulus_degree
@@ -124,6 +147,7 @@ def transform_memory(tables: Chain, x: np.ndarray) -> tuple[transform.DeviceArra
 
 def checks(N: int) -> Iterator[tuple[str, Callable[[], bool]]]:
     """The checks with their names; each says whether the device and the CPU agree in every bit."""
+    yield "residues: ciphertexts as they come", partial(arrivals_agree, N, 3)
     chosen = (Scheme.BFV, {"plain_modulus": 65537}), (Scheme.CKKS, {"scale_bits": 40})
     for scheme, numbers in chosen:
         parameters = Parameters(scheme, N, (40, 40, 40, 50), security="insecure", **numbers)

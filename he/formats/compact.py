@@ -119,16 +119,34 @@ def write_all(ciphertexts: Sequence[CiphertextArray], form: Form) -> bytes:
     return out.tobytes()
 
 
+def require_length(data: bytes | memoryview, form: Form) -> None:
+    """Check that a ciphertext has the length of its form.
+
+    Raises:
+        SealDataError: if it has another one.
+    """
+    require(len(data) == form.bytes, f"a ciphertext must have {form.bytes} bytes, got {len(data)}")
+
+
+def require_residues(sound: bool) -> None:
+    """Check what has been found out of a ciphertext: whether its residues are below their primes.
+
+    Raises:
+        SealDataError: if they are not.
+    """
+    require(sound, "its residues must be below their primes")
+
+
 def read(data: bytes | memoryview, form: Form, *, expand: bool = True) -> CiphertextArray:
     """Read a ciphertext of a known form; a seed is replaced by the polynomial that it names, or kept.
 
     Raises:
         SealDataError: if the bytes have another length, or a residue is not below its prime.
     """
-    require(len(data) == form.bytes, f"a ciphertext must have {form.bytes} bytes, got {len(data)}")
+    require_length(data, form)
     named = form.seeded and expand
     residues = np.empty((form.polynomials + named, len(form.primes), form.degree), np.uint64)
-    require(unpacked(data, form.primes, residues[: form.polynomials]), "its residues must be below their primes")
+    require_residues(unpacked(data, form.primes, residues[: form.polynomials]))
     seed = np.frombuffer(data, "<u8", offset=form.bytes - SEED_BYTES).astype(np.uint64) if form.seeded else None
     if named:
         from he.kernels.passes.expand import uniform  # who reads results alone needs no kernels

@@ -65,12 +65,21 @@ class Worker(threading.Thread):
         if self.abort:
             raise RuntimeError("another thread of the block failed")
 
+    def syncthreads_or(self, value: Any) -> int:
+        """Wait for the other threads of the block, and tell whether one of all has a value that is true."""
+        self._manager.said[self.thread_id] = bool(value)
+        self.syncthreads()
+        result = any(self._manager.said.values())
+        self.syncthreads()  # before anybody says something else
+        return int(result)
+
 
 class Block:
     """The simulator's `BlockManager`."""
 
     def __init__(self, body: Callable[..., None], _grid_dim: Any, block_dim: tuple[int, ...], _debug: Any) -> None:
         self._body, self.block_dim = body, block_dim
+        self.said: dict[int, bool] = {}  # by each thread, to all
 
     def run(self, grid_point: Sequence[int], *arguments: Any) -> None:
         """Run all threads of a block; the first error of one is raised when the others have ended."""

@@ -9,7 +9,9 @@ from typing import Any
 import numpy as np
 from numba import cuda
 
+from he.engines.cuda.requests import PINNED, Requests
 from he.engines.cuda.tape import Kernel, Plan
+from he.formats.compact import require_length, require_residues
 from he.kernels.cuda import rows, transform
 from he.kernels.cuda.columns import root_bytes
 from he.kernels.cuda.transform import DeviceArray, DeviceTables
@@ -19,7 +21,6 @@ from intnn.machine.cuda.device import DeviceError, DeviceMemoryError, free_bytes
 from intnn.machine.cuda.graph import Repeated
 from intnn.machine.cuda.launch import Launch
 
-PINNED = 64 << 20  # bytes of a session's inputs, at most, that go by memory of the host that the GPU reads by itself
 Writing = Callable[[DeviceArray, Any], object]  # of a memory and a stream
 
 
@@ -82,7 +83,7 @@ class Board:
 
     Attributes:
         keys: the keys.
-        launches: what starts a kernel with its arguments, in order.
+        launches: what starts a kernel with its arguments, in order; the first ones unpack inputs that come as bytes.
     """
 
     def __init__(
@@ -95,9 +96,10 @@ class Board:
         graph: bool = True,
     ) -> None:
         N = resident.tables.N
-        self._resident, self._lock = resident, threading.Lock()
+        self._resident, self._form, self._lock = resident, plan.form, threading.Lock()
         with resident.gpu:
-            require_memory(8 * N * plan.rows + (keys.nbytes if isinstance(keys, np.ndarray) else 0))
+            own_keys = keys.nbytes if isinstance(keys, np.ndarray) else 0
+            require_memory(8 * N * plan.rows + plan.request_bytes + own_keys)
             self._stream = cuda.stream()
             self.keys = _there(keys)
             self._memory = cuda.device_array((plan.rows, N), np.uint64)
@@ -105,11 +107,21 @@ class Board:
                 self._memory[first : first + len(operand)].copy_to_device(operand)
             self._inputs = [self._memory[first : first + plan.input_rows] for first in plan.inputs]
             self._pinned: Sequence[np.ndarray | None] = [None] * len(plan.inputs)
-            if 0 < 8 * N * plan.input_rows * len(plan.inputs) <= PINNED:
+            if plan.form is None and 0 < 8 * N * plan.input_rows * len(plan.inputs) <= PINNED:
                 self._pinned = cuda.pinned_array((len(plan.inputs), plan.input_rows, N), np.uint64)
+            self._requests = self._requests_of(plan)
             self._outputs = [self._memory[first : first + plan.output_rows] for first in plan.outputs]
-            self.launches = [launch for step in resident.steps for launch in self._bound(*step)]
-            self._start = Repeated(self.launches, graph=graph)
+            steps = [launch for step in resident.steps for launch in self._bound(*step)]
+            self.launches = [*(self._requests.launches if self._requests else ()), *steps]
+            self._start_on_bytes, self._start_on_rows = (Repeated(x, graph=graph) for x in (self.launches, steps))
+
+    def _requests_of(self, plan: Plan) -> Requests | None:
+        """Return where inputs come to as bytes, if they do; their rows are one behind the other from the first on."""
+        if plan.form is None or not plan.inputs:
+            return None
+        level, N = plan.input_rows // 2, self._resident.tables.N
+        rows = self._memory[plan.inputs[0] : plan.inputs[-1] + plan.input_rows]
+        return Requests(plan.form, self._resident.tables.constants, rows.reshape(len(plan.inputs), 2, level, N))
 
     def _bound(self, kernel: Kernel, table: DeviceArray, terms: DeviceArray, shares: DeviceArray) -> list[Launch]:
         """Return what launches a step on this memory."""
@@ -158,9 +170,26 @@ class Board:
         Raises:
             DeviceError: if the device fails; nothing is left behind that another evaluation would read.
         """
+        return self._alone(self._evaluated, inputs)
+
+    def answer(self, ciphertexts: Sequence[bytes | memoryview] | Writing) -> list[np.ndarray]:
+        """Do what `evaluate` does with inputs as they come, in the plan's form, which are unpacked on the GPU.
+
+        Raises:
+            SealDataError: if one has another length, before anything is copied; or if a residue is not below its prime.
+            DeviceError: if the device fails.
+        """
+        assert self._form is not None
+        if not callable(ciphertexts):
+            for data in ciphertexts:
+                require_length(data, self._form)
+        return self._alone(self._answered, ciphertexts)
+
+    def _alone(self, made: Callable[[Any], list[np.ndarray]], inputs: Any) -> list[np.ndarray]:
+        """Return what is made of inputs while nobody else's evaluation runs."""
         try:
             with self._lock, reported("evaluating a circuit"), self._resident.gpu:
-                return self._evaluated(inputs)
+                return made(inputs)
         except DeviceError:
             transform.forget_tables()
             raise
@@ -173,10 +202,26 @@ class Board:
                 if pinned is not None:
                     pinned[:] = residues  # the copy before has been waited for, with the results
                 place.copy_to_device(residues if pinned is None else pinned, stream=self._stream)
-        self._start(self._stream)
-        outputs: list[np.ndarray] = [place.copy_to_host(stream=self._stream) for place in self._outputs]
+        self._start_on_rows(self._stream)
+        outputs = self._copied_out()
         self._stream.synchronize()
         return outputs
+
+    def _answered(self, ciphertexts: Sequence[bytes | memoryview] | Writing) -> list[np.ndarray]:
+        assert self._requests is not None
+        if callable(ciphertexts):
+            ciphertexts(self._memory, self._stream)
+        else:
+            self._requests.copy(ciphertexts, self._stream)  # the copy before has been waited for, with the results
+        self._start_on_bytes(self._stream)
+        outputs, verdict = self._copied_out(), self._requests.verdict(self._stream)
+        self._stream.synchronize()
+        require_residues(not verdict[0])
+        return outputs
+
+    def _copied_out(self) -> list[np.ndarray]:
+        """Start copying the residues of the outputs."""
+        return [place.copy_to_host(stream=self._stream) for place in self._outputs]
 
 
 def _there(array: np.ndarray | DeviceArray) -> DeviceArray:

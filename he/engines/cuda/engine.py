@@ -8,6 +8,7 @@ a session has its keys there, one memory for all values, and one stream.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -118,14 +119,15 @@ class CudaPrepared(Unstorable, instead="store it with `PreparedCircuit.save`"):
         like: Evaluator | None = None,
         network: Sequence[bytes | memoryview] = (),
     ) -> CudaEvaluator:
-        """See `Prepared.bind`; so many threads unpack requests, and one of them launches kernels.
+        """See `Prepared.bind`; an evaluation uses one thread of the processor, however many are allowed.
 
         Raises:
             DeviceMemoryError: if the GPU has too little free memory.
         """
         from he.engines.cuda.device import Board
 
-        threads, operands = thread_count(threads), self._operands(network)
+        thread_count(threads)
+        operands = self._operands(network)
         if isinstance(like, CudaEvaluator):
             rows = like.board.keys_for(self.resident)
         else:
@@ -135,7 +137,7 @@ class CudaPrepared(Unstorable, instead="store it with `PreparedCircuit.save`"):
             rows = stacked(found, np.uint64, self._N)
         with reported("copying keys to the GPU"):
             board = Board(self.resident, self.plan, rows, operands, graph=self._graph)
-            return CudaEvaluator(self, self._encoder, board, threads)
+            return CudaEvaluator(self, self._encoder, board)
 
     def _operands(self, network: Sequence[bytes | memoryview]) -> list[np.ndarray]:
         """Return the rows of the encrypted operands, in the order of `Program.encrypted`."""
@@ -162,6 +164,7 @@ class CudaPrepared(Unstorable, instead="store it with `PreparedCircuit.save`"):
             "tables on the GPU, once": self.plan.table_bytes + roots + permutations,
             "keys on the GPU, for each session": 0 if other else row * sum(key_rows(gadget) for _, gadget in keys),
             "values on the GPU, for each session": row * self.plan.rows,
+            "requests on the GPU, for each session": self.plan.request_bytes,
         }
 
     def remarks(self) -> Sequence[str]:
@@ -179,10 +182,10 @@ class CudaEvaluator(Unstorable, instead="bind the keys again with `PreparedCircu
         board: the session's memory on the device.
     """
 
-    name = CudaEngine.name
+    name, threads = CudaEngine.name, 1
 
-    def __init__(self, prepared: CudaPrepared, encoder: Encoder, board: Board, threads: int) -> None:
-        self.board, self.threads = board, threads
+    def __init__(self, prepared: CudaPrepared, encoder: Encoder, board: Board) -> None:
+        self.board = board
         self._circuit, self._encoder = prepared.circuit, encoder
 
     def evaluate(self, inputs: Sequence[bytes | memoryview | np.ndarray]) -> list[bytes]:
@@ -191,26 +194,24 @@ class CudaEvaluator(Unstorable, instead="bind the keys again with `PreparedCircu
         if len(inputs) != len(program.inputs):
             raise ValueError(f"`inputs` must be {len(program.inputs)} ciphertexts, got {len(inputs)}")
         parameters = interface.parameters
-        results = self.board.evaluate(self.unpacked(inputs))
+        results = self._results(inputs)
         form = Form.result(parameters, interface.output_level, interface.output_scale)
         shape = 2, interface.output_level, parameters.poly_modulus_degree
         return [compact.write(CiphertextArray(rows.reshape(shape), form.ntt, form.scale), form) for rows in results]
 
-    def unpacked(self, inputs: Sequence[bytes | memoryview | np.ndarray]) -> list[np.ndarray]:
-        """Return the residues of inputs, uint64 [rows, N] each, which several threads unpack.
+    def _results(self, inputs: Sequence[bytes | memoryview | np.ndarray]) -> list[np.ndarray]:
+        """Return the residues of outputs, uint64 [rows, N] each.
+
+        Slots in the clear become residues on the processor, and so do ciphertexts beside them.
 
         Raises:
-            SealDataError: if one is no fresh ciphertext.
+            SealDataError: if an input is no fresh ciphertext.
         """
-        N, found = self._circuit.parameters.poly_modulus_degree, dict[int, np.ndarray]()
-
-        def some(first: int, stop: int) -> None:
-            for index in range(first, stop):
-                found[index] = arrived(self._encoder, inputs[index]).reshape(-1, N)
-
-        with Workers(min(self.threads, len(inputs))) as workers:
-            workers.share(len(inputs), some)
-        return [found[index] for index in range(len(inputs))]
+        ciphertexts = [data for data in inputs if not isinstance(data, np.ndarray)]
+        if inputs and len(ciphertexts) == len(inputs):
+            return self.board.answer(ciphertexts)
+        N = self._circuit.parameters.poly_modulus_degree
+        return self.board.evaluate([arrived(self._encoder, data).reshape(-1, N) for data in inputs])
 
 
 def _encoder(circuit: Circuit) -> Encoder:
@@ -221,7 +222,7 @@ def _encoder(circuit: Circuit) -> Encoder:
 
 
 def planned(program: Program, encoder: Encoder, constants: Places, both_parts: bool) -> Plan:
-    """Return the plan of a program's evaluation."""
+    """Return the plan of a program's evaluation, whose inputs are fresh ciphertexts."""
     tape, levels = Tape(), encoder.parameters.levels
     tape.inputs = [tape.new(2, levels) for _ in program.inputs]
     for plain in program.encrypted:
@@ -232,4 +233,4 @@ def planned(program: Program, encoder: Encoder, constants: Places, both_parts: b
     with Workers(1) as workers:
         for value in run_on(workers, program, algebra, algebra.made_by(program)):
             algebra.output(value)
-    return Plan.of(tape)
+    return replace(Plan.of(tape), form=Form.fresh(encoder.parameters))

@@ -14,9 +14,23 @@ from dataclasses import dataclass
 import numpy as np
 
 from he.engines.cuda.tape import Kernel, Plan, Step
-from he.kernels.cuda.columns import MINUEND, NONE, ORIGIN, PRIME, TILES, transform_passes
+from he.formats.compact import Form
+from he.kernels.cuda.columns import (
+    LAYOUT_COLUMNS,
+    MINUEND,
+    NONE,
+    ORIGIN,
+    PRIME,
+    ROOT_BYTES,
+    TILES,
+    arrival_kernels,
+    stream_parts,
+    transform_passes,
+)
+from he.ring.packed import SEED_BYTES
 
 WORD = 8  # bytes
+COMPRESSION, UNPACKING, MARKING = 2124, 17, 2  # instructions of BLAKE2b's, of a packed word, of a node's marks
 BUTTERFLY, PRODUCT, REDUCTION, SCALING, LIFT, FRACTION, SUM = 27, 13, 41, 23, 33, 3, 5  # instructions of each
 
 
@@ -58,10 +72,10 @@ class Needs:
 def needs(plan: Plan, N: int, gpus: Sequence[Gpu]) -> list[Needs]:
     """Return what a plan needs, by kernel, the one that takes most on the first GPU before the others."""
     found: dict[str, Needs] = {}
-    for step in plan.launches:
-        launches, moved, instructions = needed(step, N)
+    arrivals = [] if plan.form is None else needed_on_arrival(plan.form, len(plan.inputs))
+    steps = [(step.kernel.name.lower(), *needed(step, N)) for step in plan.launches]
+    for name, launches, moved, instructions in [*arrivals, *steps]:
         longer = tuple(max(moved / gpu.bandwidth, instructions / gpu.instructions) for gpu in gpus)
-        name = step.kernel.name.lower()
         before = found.get(name, Needs(name, 0, 0, 0, (0.0,) * len(longer)))
         found[name] = Needs(
             name,
@@ -108,6 +122,23 @@ def needed(step: Step, N: int) -> tuple[int, int, int]:
         case Kernel.SQUARE_PARTS:
             words = lines * (4 * SCALING + 11 * PRODUCT + 9 * REDUCTION + 7 * SUM)
     return passes, WORD * N * rows + passes * tables, int(N * words)
+
+
+def needed_on_arrival(form: Form, count: int) -> list[tuple[str, int, int, int]]:
+    """Return what makes residues of ciphertexts as they come: each kernel's name, and what `needed` returns of it."""
+    level, N = len(form.primes), form.degree
+    drawn, unpacked = count * level * N, count * form.polynomials * level * N
+    nodes, buffers = (count * part for part in stream_parts(level, N))
+    seeds, roots = SEED_BYTES * count * form.seeded, ROOT_BYTES * buffers
+    table = WORD * LAYOUT_COLUMNS * form.polynomials * level
+    found = [
+        ("unpack", count * form.bytes - seeds + WORD * unpacked + table, UNPACKING * unpacked),
+        ("roots", seeds + roots, 2 * COMPRESSION * buffers),
+        ("expand", roots + WORD * drawn + nodes, COMPRESSION * nodes + (SCALING + SUM) * drawn),
+        ("redraw", nodes, MARKING * nodes),
+    ]
+    kernels = arrival_kernels(form.seeded)
+    return [(name, 1, moved, instructions) for name, moved, instructions in found if name in kernels]
 
 
 def _given(step: Step, column: int) -> int:

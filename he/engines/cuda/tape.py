@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from he.formats.compact import Form
 from he.kernels.cuda.columns import (
     FIRST,
     FORWARD_COLUMNS,
@@ -27,6 +28,8 @@ from he.kernels.cuda.columns import (
     STOP,
     TARGET,
     TILES,
+    arrival_kernels,
+    request_bytes,
     transform_passes,
 )
 
@@ -200,6 +203,7 @@ class Plan:
         rows: the number of rows of the memory.
         written: the number of rows that are written in all, each once.
         scales: what inverse transforms multiply with: number and prime.
+        form: the form of inputs that come as bytes; none if they come as residues alone.
     """
 
     launches: tuple[Step, ...]
@@ -211,6 +215,16 @@ class Plan:
     rows: int
     written: int
     scales: tuple[tuple[int, int], ...]
+    form: Form | None = None
+
+    @property
+    def request_bytes(self) -> int:
+        """The bytes of inputs as they come, and of what their seeds are expanded in."""
+        if self.form is None:
+            return 0
+        return request_bytes(
+            len(self.inputs), self.form.bytes, self.form.polynomials, len(self.form.primes), self.form.degree
+        )
 
     @property
     def table_bytes(self) -> int:
@@ -221,6 +235,8 @@ class Plan:
     def started(self, N: int) -> Counter[str]:
         """Return how many kernels an evaluation starts, by their names: a transform is a kernel for each pass."""
         found: Counter[str] = Counter()
+        if self.form is not None:
+            found.update(arrival_kernels(self.form.seeded))
         for step in self.launches:
             is_transform = step.kernel in (Kernel.FORWARD, Kernel.INVERSE)
             found[step.kernel.name.lower().replace("_", " ")] += transform_passes(N) if is_transform else 1

@@ -5,6 +5,8 @@ result is subtracted from, and what the difference is multiplied with. Of the in
 scale.
 """
 
+from he.kernels.instructions.blake import BUFFER, NODE
+
 SOURCE, TARGET, PRIME, ORIGIN, MINUEND, FACTOR = range(6)
 SCALE = 3
 FORWARD_COLUMNS, INVERSE_COLUMNS = 6, 4
@@ -12,6 +14,8 @@ NONE = -1  # where a column names no row or prime
 FIRST, STOP = range(2)  # of all tables whose lines are sums: a range of terms
 MAX_TERMS = 1 << 14  # of a sum: two products each, of residues below 2**50, fit what is reduced
 TILES = 1, 8  # how many sums one line of a combination makes of the same rows
+LAYOUT_COLUMNS = 4  # of the table of a ciphertext's rows as they come
+ROOT_BYTES = 64  # of a root of a seed's stream
 BLOCK_BITS = 10  # stages of a transform in the pass that does blocks of neighbours; all others are another pass
 
 
@@ -23,3 +27,19 @@ def transform_passes(N: int) -> int:
 def root_bytes(N: int, primes: int) -> int:
     """Return the bytes of `he.kernels.cuda.transform.DeviceTables` for so many primes: mostly those of roots."""
     return 8 * primes * (6 + 4 * N + primes)
+
+
+def stream_parts(level: int, N: int) -> tuple[int, int]:
+    """Return of how many nodes and of how many buffers a polynomial is drawn; the last buffer may not be whole."""
+    return 8 * level * N // NODE, -(-8 * level * N // BUFFER)
+
+
+def arrival_kernels(seeded: bool) -> list[str]:
+    """Return the names of the kernels that make residues of ciphertexts as they come."""
+    return ["unpack", "roots", "expand", "redraw"] if seeded else ["unpack"]
+
+
+def request_bytes(count: int, size: int, polynomials: int, level: int, N: int) -> int:
+    """Return the bytes of `he.engines.cuda.requests.Requests` for so many ciphertexts of a size, with seeds or not."""
+    nodes, buffers = stream_parts(level, N) if polynomials == 1 else (0, 0)
+    return count * (size + ROOT_BYTES * buffers + nodes) + 8 + 8 * LAYOUT_COLUMNS * polynomials * level

@@ -53,8 +53,8 @@ def test_a_line_says_what_an_image_takes_and_where_the_time_goes():
     assert summary(row) == (
         "a batch: 2,000.0 µs, 5.00 µs each of 400; floor 10.0 µs; CPU, 16 threads: 9,000.0 µs, ratio 4.50"
     )
-    parts = {"unpacking": 1200.0, "kernels": 30.25}
-    assert summary(replace(row, parts_us=parts)).endswith("ratio 4.50; unpacking 1,200.0, kernels 30.2")
+    parts = {"copying in": 1200.0, "kernels": 30.25}
+    assert summary(replace(row, parts_us=parts)).endswith("ratio 4.50; copying in 1,200.0, kernels 30.2")
 
 
 @pytest.fixture

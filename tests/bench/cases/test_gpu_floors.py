@@ -4,10 +4,15 @@ import pytest
 pytest.importorskip("numba_cuda", reason="the extra `cuda` is not installed")
 
 from bench.cases.gpu import example_network
-from bench.cases.gpu_floors import floor_us, network_work, product_work, steps_floor_us
+from bench.cases.gpu_floors import floor_us, network_work, plan_floor_us, product_work, steps_floor_us
 from bench.cases.gpu_predictions import RING, kernel_steps
 from bench.tables.gpus import gpu
-from he.engines.cuda.roofline import needed
+from he import compile_approximate
+from he.engines.cuda.engine import CudaPrepared
+from he.engines.cuda.roofline import needed, needed_on_arrival
+from he.engines.rns.engine import encoder_of
+from he.engines.rns.weights import Weights
+from he.testing import square_graph
 from intnn.ops.cuda.product import Product
 
 
@@ -29,6 +34,16 @@ def test_a_network_is_the_sum_of_its_steps():
     assert floor_us(works, gpu("H100")) == pytest.approx(
         sum(max(work.nbytes / 3.35e6, work.operations / 1978.9e6) for work in works)
     )
+
+
+def test_the_floor_of_a_plan_has_what_its_inputs_take():
+    circuit, h100 = compile_approximate(square_graph(), images=1, security="insecure"), gpu("H100")
+    encoder, N = encoder_of(circuit), circuit.parameters.poly_modulus_degree
+    plan = CudaPrepared(circuit, encoder, Weights.encoded(circuit, encoder, 1)).plan
+    arriving = needed_on_arrival(plan.form, len(plan.inputs))
+    expected = sum(max(moved / 3.35e6, issued / 33.5e6) for _, _, moved, issued in arriving)
+    assert len(arriving) == 4
+    assert plan_floor_us(plan, N, h100) == pytest.approx(expected + steps_floor_us(plan.launches, N, h100))
 
 
 def test_launches_on_residues_wait_for_memory_or_for_instructions():

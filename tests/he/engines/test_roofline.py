@@ -4,8 +4,9 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from he.engines.cuda.roofline import Gpu, needed, needs
+from he.engines.cuda.roofline import Gpu, needed, needed_on_arrival, needs
 from he.engines.cuda.tape import Kernel, Plan, Step, Tape
+from he.formats.compact import Form
 from he.kernels.cuda.columns import NONE
 
 
@@ -31,6 +32,21 @@ def test_transforms_of_more_than_a_block_go_to_memory_twice():
     roots, tables = 2, 8 * table.size
     assert needed(step, 1024) == (1, 8 * 1024 * (4 + roots) + tables, 2 * 1024 * 27 * 5)
     assert needed(step, 8192) == (2, 8 * 8192 * (4 + 4 + roots) + 2 * tables, int(2 * 8192 * 27 * 6.5))
+
+
+def test_inputs_that_come_are_read_as_bytes_and_written_as_residues():
+    N, count, bits = 1024, 3, 50
+    prime = ((1 << bits) - 27,)
+    found = {name: rest for name, *rest in needed_on_arrival(Form(prime, N, True, 1.0, True), count)}
+    drawn, nodes, buffers = count * N, count * N // 8, count * N // 512
+    assert found == {
+        "unpack": [1, drawn * bits // 8 + 8 * drawn + 8 * 4, 17 * drawn],
+        "roots": [1, 64 * count + 64 * buffers, 2 * 2124 * buffers],
+        "expand": [1, 64 * buffers + 8 * drawn + nodes, 2124 * nodes + (23 + 5) * drawn],
+        "redraw": [1, nodes, 2 * nodes],
+    }
+    ((name, *rest),) = needed_on_arrival(Form(prime, N, True, 1.0, False), count)
+    assert (name, rest) == ("unpack", [1, 2 * drawn * bits // 8 + 16 * drawn + 8 * 8, 17 * 2 * drawn])
 
 
 def test_a_launch_takes_the_longer_of_its_times():
