@@ -219,7 +219,7 @@ EXPERIMENTS: Mapping[str, Experiment] = MappingProxyType(
                 Order(DENOISING, "adversarial", ANSWERS),
                 *(Order(DENOISING, DENOISING, ANSWERS, f"attacked {radius:g}") for radius in RADII),
             ),
-            quick=Scale(3, 100),
+            quick=Scale(4, 100),
             full=Scale(5, 500),
             smaller=SMALLER,
             hours=4,
