@@ -188,7 +188,8 @@ class Board:
     def _alone(self, made: Callable[[Any], list[np.ndarray]], inputs: Any) -> list[np.ndarray]:
         """Return what is made of inputs while nobody else's evaluation runs."""
         try:
-            with self._lock, reported("evaluating a circuit"), self._resident.gpu:
+            # The lock comes last: in a forked process it may be locked for ever, and the GPU says before what is wrong.
+            with reported("evaluating a circuit"), self._resident.gpu, self._lock:
                 return made(inputs)
         except DeviceError:
             transform.forget_tables()

@@ -4,6 +4,7 @@ Not a test by itself; `tests.intnn.cuda_simulation` says why this is a process o
 """
 
 import json
+import threading
 from functools import cache, partial
 
 import numpy as np
@@ -31,6 +32,7 @@ from he.ring import params
 from he.ring.packed import word_bits
 from he.ring.params import Parameters
 from he.testing import inputs, square_graph, table_network
+from intnn.machine.cuda.device import DeviceError
 from intnn.machine.cuda.launch import run
 from tests.intnn.cuda_simulation import prepare
 
@@ -192,6 +194,31 @@ def slots_in_the_clear():
             assert sessions[True].evaluate(given_) == theirs.evaluate(given_)
 
 
+def a_gpu_that_cannot_be_used_is_told_before_others_are_waited_for():
+    """In a forked process another thread's evaluation never ends, and the GPU says what is wrong."""
+    circuit, _, sessions = small(exact=False)
+    board, found = sessions[True].board, []
+
+    def asked():
+        with pytest.raises(DeviceError, match="forked") as caught:
+            sessions[True].evaluate(random_request(circuit, np.random.default_rng(3)))
+        found.append(caught)
+
+    class Forked:
+        def __enter__(self):
+            raise DeviceError("this process was forked")
+
+        def __exit__(self, *_):
+            pytest.fail("it was not entered")
+
+    with pytest.MonkeyPatch.context() as patch, board._lock:  # as another thread of the parent left it
+        patch.setattr(board._resident, "gpu", Forked())
+        asking = threading.Thread(target=asked, daemon=True)
+        asking.start()
+        asking.join(60)
+    assert found
+
+
 def kernels_that_are_counted():
     """A session starts as many kernels as its plan says."""
     for exact in (True, False):
@@ -215,6 +242,7 @@ CHECKS = (
     answers_after_wrong_requests,
     lengths_before_copies,
     slots_in_the_clear,
+    a_gpu_that_cannot_be_used_is_told_before_others_are_waited_for,
     kernels_that_are_counted,
 )
 
