@@ -10,13 +10,13 @@ from numba import cuda
 from intnn import Dense, DeviceError, IntDomain, IntNetwork
 from tests.cuda import checks_of, simulated
 
-MODULE = "tests.intnn.device.simulation"
-NAMES = checks_of(MODULE)
+MODULES = "tests.intnn.device.simulation", "tests.intnn.device.threads_simulation"
+NAMES = [name for module in MODULES for name in checks_of(module)]
 
 
 @pytest.fixture(scope="module")
 def outcomes():
-    return simulated(MODULE)
+    return {name: outcome for module in MODULES for name, outcome in simulated(module).items()}
 
 
 def test_every_check_was_made(outcomes):
