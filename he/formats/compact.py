@@ -119,7 +119,7 @@ def write_all(ciphertexts: Sequence[CiphertextArray], form: Form) -> bytes:
     return out.tobytes()
 
 
-def require_length(data: bytes | memoryview, form: Form) -> None:
+def require_length(data: bytes | memoryview | np.ndarray, form: Form) -> None:
     """Check that a ciphertext has the length of its form.
 
     Raises:

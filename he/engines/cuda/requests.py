@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numba import cuda
 
-from he.formats.compact import Form
+from he.formats.compact import Form, require_length
 from he.kernels.cuda import arrivals
 from he.kernels.cuda.columns import stream_parts
 from he.kernels.cuda.transform import DeviceArray
@@ -34,6 +34,7 @@ class Requests:
     def __init__(self, form: Form, constants: DeviceArray, residues: DeviceArray) -> None:
         count, _, level, N = residues.shape
         words = form.bytes // WORD.itemsize
+        self._form = form
         self._memory = cuda.device_array(count * words + 1, np.uint64)
         self._packed, self._wrong = self._memory[:-1].reshape(count, words), self._memory[-1:]
         self._pinned: np.ndarray | None = None
@@ -48,8 +49,15 @@ class Requests:
             self.launches += arrivals.expand(constants, self._packed, roots, marks, residues)
 
     def copy(self, ciphertexts: Sequence[bytes | memoryview], stream: Any) -> None:
-        """Copy ciphertexts of the form's length; the copy before must be over."""
-        found = [np.frombuffer(data, WORD) for data in ciphertexts]
+        """Copy ciphertexts; the copy before must be over.
+
+        Raises:
+            SealDataError: if one has another length than its form; nothing is copied then.
+        """
+        found = [np.frombuffer(data, np.uint8) for data in ciphertexts]  # a buffer keeps its length while it is read
+        for one in found:
+            require_length(one, self._form)
+        found = [one.view(WORD) for one in found]
         if self._pinned is None:
             for place, words in zip(self._packed, found, strict=True):
                 place.copy_to_device(words, stream=stream)

@@ -183,6 +183,20 @@ def lengths_before_copies():
             sessions[True].evaluate(request)
 
 
+def lengths_that_only_add_up():
+    """Each ciphertext has its own length where it is copied, whatever buffers became since, or say of themselves."""
+    circuit, _, sessions = small(exact=False)
+    request, size = random_request(circuit, np.random.default_rng(4)), Form.fresh(circuit.parameters).bytes
+    answer, board = sessions[True].evaluate(request), sessions[True].board
+    shorter, longer = request[0][:-8], request[1] + request[0][-8:]
+    nothing = memoryview(np.zeros((size, 0), np.uint8))
+    twice = memoryview(request[0] + request[1]).cast("B", (size, 2))
+    for pair in ((shorter, longer), (longer, shorter), (nothing, twice)):
+        with pytest.raises(SealDataError, match=f"must have {size} bytes"):
+            board._requests.copy([*pair, *request[2:]], 0)
+        assert sessions[True].evaluate(request) == answer
+
+
 def slots_in_the_clear():
     """Requests of slots, and of slots beside ciphertexts, are those of the CPU; and then one of ciphertexts again."""
     for exact in (True, False):
@@ -241,6 +255,7 @@ CHECKS = (
     the_memory_that_is_counted,
     answers_after_wrong_requests,
     lengths_before_copies,
+    lengths_that_only_add_up,
     slots_in_the_clear,
     a_gpu_that_cannot_be_used_is_told_before_others_are_waited_for,
     kernels_that_are_counted,
