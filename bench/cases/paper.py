@@ -15,7 +15,8 @@ from bench.papers.experiment import Experiment, Setting
 from bench.papers.processes import in_processes
 from bench.papers.registry import EXPERIMENTS
 from bench.papers.store import Kept, found, kept, loaded
-from bench.report.paper import Estimate, Figure, PaperRow, estimate, estimate_number, show
+from bench.report.intervals import Estimate, estimate, estimate_number
+from bench.report.paper import Figure, PaperRow, show
 from bench.report.paper_document import report
 from bench.tables.documents import PUBLISHED
 from plaintext_models.evaluation.card import FULL, QUICK, Effort
@@ -180,28 +181,21 @@ def _row(job: PaperJob, experiment: Experiment, setting: Setting, runs: Sequence
 
 def _figure(column: Column, setting: Setting, runs: Sequence[Kept]) -> Figure | None:
     """The figure of a column over all runs; None where no run has it."""
-    figures = [run.measured.figures.get(column.name) for run in runs]
-    values = tuple(_value(one) for one in figures)
+    figures = tuple(run.measured.figures.get(column.name) for run in runs)
     shares = [one for one in figures if isinstance(one, Share) and one.n]
     numbers = [one for one in figures if one is not None and not isinstance(one, Share)]
     ours: Estimate
     if shares and column.unit == SHARE:
         ours = estimate(shares)
     elif numbers and column.unit != SHARE:
+        if column.by_ratio and min(numbers) <= 0:
+            raise ValueError(f"`{column.name}` is compared by ratio and must be positive, got {min(numbers)}")
         ours = estimate_number(numbers)
     elif shares or numbers:
         raise ValueError(f"`{column.name}` must be {'a share' if column.unit == SHARE else 'a number'}, as its unit is")
     else:
         return None
-    of = min((share.n for share in shares), default=None)
     printed = setting.published.get(column.name)
     if printed is None:
-        return Figure(column, ours, None, None, None, values, of)
-    return Figure(column, ours, printed.value, printed.deviation, ours.value - printed.value, values, of)
-
-
-def _value(measured: Share | float | None) -> float | None:
-    """A figure of one run; None where it is missing or of nothing."""
-    if isinstance(measured, Share):
-        return measured.value if measured.n else None
-    return measured
+        return Figure(column, ours, None, None, None, figures)
+    return Figure(column, ours, printed.value, printed.deviation, ours.value - printed.value, figures)

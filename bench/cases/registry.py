@@ -107,7 +107,7 @@ _ALL = (
         options.PaperOptions,
         "bench.cases.paper",
         extras=("data", "attacks", "bench"),
-        schema=2,
+        schema=3,
     ),
     Case(
         "secrecy",

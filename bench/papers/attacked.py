@@ -116,7 +116,7 @@ def attacked(defended: Defended, run: Run, radius: float) -> dict[str, Share | f
     found: dict[str, Share | float] = {
         CLEAN: card.clean,
         PUBLISHED: verdict.robust,
-        ADAPTIVE: Share(int(standing.sum()), len(standing)),
+        ADAPTIVE: Share.of(standing),
         FLAGS: float(len(card.findings)),
     }
     return found | {ONE_DRAW: card.one_draw} if defended.target.stochastic else found

@@ -15,7 +15,7 @@ from torch import nn
 
 from bench.papers.columns import Column, Drawing, curve
 from bench.papers.experiment import Experiment, Making, Measured, Order, Run, Scale, Setting, Trained
-from bench.papers.phases import Budget, Clean, Hardened, Network, fooled, right
+from bench.papers.phases import Budget, Clean, Hardened, Network, right, under_attack
 from plaintext_models.evaluation.judge import Share
 from plaintext_models.training.compression import magnitude, prune, quantise
 from plaintext_models.training.loop import minimise
@@ -116,11 +116,11 @@ class Depths:
             network = Network((self.width,) * depth, self.hidden)
             before = Clean(network, self.budget)
             after = run.trained(Hardened(before, radius, before)).module
-            broken = fooled(after, images, labels, radius, self.budget.attack, run.seed)
+            _, standing = under_attack(after, images, labels, radius, self.budget.attack, run.seed)
             figures |= {
                 f"clean {depth}": right(run.trained(before).module, *tests),
                 f"{AFTER} {depth}": right(after, *tests),
-                f"{ROBUST} {depth}": Share(broken.n - broken.count, len(images)),
+                f"{ROBUST} {depth}": Share.of(standing),
                 f"{RANDOM} {depth}": Memory(replace(network, dropout=(0.0, 0.0)), self.budget).fitted(run),
             }
         return Measured(figures)

@@ -42,6 +42,8 @@ class Column:
         drawing: The picture that it is a part of; None where it is none's.
         line: Which line of the picture, where it has several for a setting.
         x: Where it lies on the line; of a bin of a histogram, its lower edge.
+        by_ratio: Whether settings are compared by the ratio of their numbers, which are positive and spread over powers
+            of ten, and not by the difference.
     """
 
     name: str
@@ -49,6 +51,7 @@ class Column:
     drawing: Drawing | None = None
     line: str = ""
     x: float | None = None
+    by_ratio: bool = False
 
 
 def curve(drawing: Drawing, line: str, xs: Iterable[float], unit: str = SHARE) -> tuple[Column, ...]:

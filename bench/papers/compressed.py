@@ -16,7 +16,7 @@ from torch.nn import functional
 
 from bench.papers.columns import Column, Drawing, curve
 from bench.papers.experiment import Experiment, Making, Measured, Order, Run, Scale, Setting, Subject, Trained
-from bench.papers.phases import Budget, Clean, Network, fooled, right
+from bench.papers.phases import Budget, Clean, Network, right, under_attack
 from plaintext_models.evaluation.judge import Share
 from plaintext_models.training.compression import Saliency, chance, curvature, magnitude, prune, quantise
 from plaintext_models.training.loop import Batch, LossHook, cross_entropy, minimise
@@ -182,10 +182,10 @@ def _judged(run: Run, module: nn.Module, budget: Budget, x: str, line: str) -> d
     (images, labels), radius = run.attacked(), RADII[run.dataset.name]
     count = JUDGED * run.images
     tests = torch.from_numpy(run.dataset.test_images[:count]), torch.from_numpy(run.dataset.test_labels[:count])
-    broken = fooled(module, images, labels, radius, budget.attack, run.seed)
+    _, standing = under_attack(module, images, labels, radius, budget.attack, run.seed)
     return {
         f"{line} {x}": right(module, *tests),
-        f"{line}, attacked {x}": Share(broken.n - broken.count, len(images)),
+        f"{line}, attacked {x}": Share.of(standing),
     }
 
 

@@ -134,7 +134,7 @@ class Attacks(OfTraining):
                     answers = mean(ballots(target, moved[fooled], draws))
                     wanted = labels[: len(moved)][fooled]
                     figures[f"{name}, n = {draws}"] = Share(int((answers == wanted).sum()), len(wanted))
-            figures[f"{name} fools"] = Share(int(fooled.sum()), len(fooled))
+            figures[f"{name} fools"] = Share.of(fooled)
         for radius in RADII:
             measured = attacked(defended, run, radius)
             names = {PUBLISHED: f"FGSM {radius}", ADAPTIVE: f"adaptive {radius}", ONE_DRAW: f"one draw {radius}"}
@@ -160,7 +160,7 @@ class Voted(OfTraining):
             logits = ballots(target, moved, max(VOTES))
             for draws in VOTES:
                 answers = majority(logits[:draws])
-                figures[f"{name} {draws}"] = Share(int((answers == labels).sum()), len(labels))
+                figures[f"{name} {draws}"] = Share.of(answers == labels)
         return Measured(figures)
 
 
@@ -185,7 +185,7 @@ class Claims(OfTraining):
             ("mean attacked", through_the_mean(target, images, labels, RADII[0], run.effort)),
         ):
             answers = majority(ballots(target, moved, self.votes))
-            figures[name] = Share(int((answers == labels).sum()), len(labels))
+            figures[name] = Share.of(answers == labels)
         return Measured(figures)
 
 
@@ -241,7 +241,7 @@ def right(target: Target, run: Run, tests: int, votes: int) -> Share:
     """How many of the first test images most of some draws answer rightly."""
     images, labels = (torch.from_numpy(part[:tests]) for part in (run.dataset.test_images, run.dataset.test_labels))
     answers = torch.cat([majority(ballots(target, part, votes)) for part in images.split(1000)])
-    return Share(int((answers == labels).sum()), len(labels))
+    return Share.of(answers == labels)
 
 
 def growing(target: Target, images: Tensor, labels: Tensor, levels: int = 1000) -> tuple[Tensor, Tensor]:

@@ -70,7 +70,7 @@ def fgsm(module: nn.Module, target: Target, images: Tensor, labels: Tensor, radi
 def right(target: Target, images: Tensor, labels: Tensor) -> Share:
     """How many images are right in one draw."""
     logits = torch.cat([target.logits(part) for part in images.split(PART)])
-    return Share(int((logits.argmax(1) == labels).sum()), len(labels))
+    return Share.of(logits.argmax(1) == labels)
 
 
 def adaptive(defended: Defended, images: Tensor, labels: Tensor, ball: Ball, run: Run) -> tuple[Share, Share]:
@@ -96,4 +96,4 @@ def adaptive(defended: Defended, images: Tensor, labels: Tensor, ball: Ball, run
         likelier = verdict.admissible & (verdict.chance > chance)
         likely[likelier], chance[likelier] = moved[likelier], verdict.chance[likelier].float()
     once = judge(target, images, goal, likely, ball).robust_once
-    return once, Share(int(standing.sum()), len(labels))
+    return once, Share.of(standing)

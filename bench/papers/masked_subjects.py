@@ -68,7 +68,11 @@ GATED = (
     *(Column(f"{gate}, surer than 90 %") for gate in ("first gate", "second gate")),
 )
 #: Of `Sloped`.
-SLOPED = (Column("gradient, mean", "nats"), Column("gradient, deviation", "nats"), Column("signs that two draws share"))
+SLOPED = (
+    Column("gradient, mean", "nats"),
+    Column("gradient, deviation", "nats", by_ratio=True),
+    Column("signs that two draws share"),
+)
 #: Of `Spread`.
 SPREAD = (Column("outside the middle", "% of the L1 distance"),)
 #: Of `Distances`.

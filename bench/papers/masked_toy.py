@@ -18,9 +18,9 @@ PLACES = (-1.0, -0.5, -0.25, 0.0, 0.25, 0.5, 1.0)
 NEAR = 0.1  # of 0, where two straight lines meet
 
 TOY = (
-    Column("test error, median of runs", "squared error"),
+    Column("test error, median of runs", "squared error", by_ratio=True),
     Column("test error, best run", "squared error"),
-    Column("error near 0, median of runs", "squared error"),
+    Column("error near 0, median of runs", "squared error", by_ratio=True),
     *curve(Drawing("learning", "curve", "iteration", "mean squared error"), "training error", WATCHED, "squared error"),
     *(
         column

@@ -163,18 +163,26 @@ def right(module: nn.Module, images: Tensor, labels: Tensor) -> Share:
     """How many of some images [n, *shape] a module answers with their labels [n]."""
     with torch.no_grad():
         answers = torch.cat([module(part).argmax(1) for part in images.split(500)])
-    return Share(int((answers == labels).sum()), len(labels))
+    return Share.of(answers == labels)
 
 
 def fooled(module: nn.Module, images: Tensor, labels: Tensor, radius: float, steps: int, seed: int) -> Share:
     """How many of the images that are right a PGD attacker in an Linf ball finds an adversarial image for."""
+    known, standing = under_attack(module, images, labels, radius, steps, seed)
+    return Share(int((known & ~standing).sum()), int(known.sum()))
+
+
+def under_attack(
+    module: nn.Module, images: Tensor, labels: Tensor, radius: float, steps: int, seed: int
+) -> tuple[Tensor, Tensor]:
+    """Which images [n] are right, and which of them stay so within an Linf ball that a PGD attacker searches."""
     with torch.no_grad():
-        known = module(images).argmax(1) == labels
-    images, labels = images[known], labels[known]
-    if not len(images):
-        return Share(0, 0)
-    found = pgd(Target(module), images, Goal(labels), Ball("linf", radius), steps=steps, seed=seed)
-    return Share(int(found.success.sum()), len(images))
+        known: Tensor = module(images).argmax(1) == labels
+    standing = known.clone()
+    if known.any():
+        goal, ball = Goal(labels[known]), Ball("linf", radius)
+        standing[known] = ~pgd(Target(module), images[known], goal, ball, steps=steps, seed=seed).success
+    return known, standing
 
 
 def searched(making: Making, reference: Clean) -> float:

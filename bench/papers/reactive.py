@@ -283,7 +283,7 @@ class Growing(OfModel):
                 f"image by image {share:g}": right(target, moved, labels),
                 f"gradients {share:g}": right(target, (images + through(target, run, radius)).clamp(0, 1), labels),
                 f"targeted {share:g}": right(target, made, told),
-                f"target reached {share:g}": Share(int(reached.sum()), len(reached)),
+                f"target reached {share:g}": Share.of(reached),
             }
         return Measured(figures)
 
@@ -297,7 +297,7 @@ def right(target: Target, images: Tensor, labels: Tensor) -> Share:
     """How many images are answered rightly, in one draw."""
     with torch.no_grad():
         answers = torch.cat([target.logits(part).argmax(1) for part in images.split(500)])
-    return Share(int((answers == labels).sum()), len(labels))
+    return Share.of(answers == labels)
 
 
 def aims(labels: Tensor, run: Run) -> Goal:

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from bench.papers.columns import Column, Drawing, curve
 from bench.papers.experiment import Experiment, Making, Measured, Order, Printed, Run, Scale, Setting, Trained
-from bench.papers.phases import fooled, right
+from bench.papers.phases import right, under_attack
 from plaintext_models.attacks.core.ball import Ball
 from plaintext_models.data.shapes import COLOURS, RELATIONS, SHAPES, relational
 from plaintext_models.evaluation.judge import Share
@@ -172,12 +172,12 @@ class Answered:
             counts[RELATED if question[1] else ITSELF] += right(module, pictures[rows], answers[rows]).count
             some = rows & first
             for radius in RADII if some.any() else ():
-                broken = fooled(module, pictures[some], answers[some], radius, STEPS, run.seed)
-                counts[radius] += broken.n - broken.count
+                _, standing = under_attack(module, pictures[some], answers[some], radius, STEPS, run.seed)
+                counts[radius] += int(standing.sum())
         itself = int((questions[:, 1] == 0).sum())
         tests = torch.from_numpy(run.dataset.test_images), torch.from_numpy(run.dataset.test_labels)
         images, labels = run.attacked()
-        named = fooled(extractor, images, labels, HARDENED, STEPS, run.seed)
+        _, named = under_attack(extractor, images, labels, HARDENED, STEPS, run.seed)
         return Measured(
             {
                 ANSWERS: Share(counts[ITSELF] + counts[RELATED], TESTS),
@@ -185,7 +185,7 @@ class Answered:
                 RELATED: Share(counts[RELATED], TESTS - itself),
                 **{f"attacked {radius:g}": Share(counts[radius], run.images) for radius in RADII},
                 NAMES: right(extractor, *tests),
-                f"{NAMES}, attacked": Share(named.n - named.count, len(images)),
+                f"{NAMES}, attacked": Share.of(named),
             }
         )
 

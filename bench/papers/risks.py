@@ -67,13 +67,13 @@ class Risks:
             losses, right = found(module, images, labels, radius, run.seed)
             figures[f"{FOUND} {radius:g}"] = losses.mean().item()
             if radius in (0.0, RADIUS):
-                figures[REACHED if radius else CLEAN] = Share(int(right.sum()), len(right))
+                figures[REACHED if radius else CLEAN] = Share.of(right)
             losses, _ = found(module, learnt_images, learnt_labels, radius, run.seed)
             figures[f"{LEARNT} {radius:g}"] = losses.mean().item()
             losses, proved = bounded(module, images, labels, radius)
             figures[f"{ABOVE} {radius:g}"] = losses.mean().item()
         card = evaluate(Target(module), images, labels, Ball("linf", RADIUS), seed=run.seed, effort=run.effort)
-        return Measured(figures | {ADAPTIVE: card.verdict, PROVED: Share(int(proved.sum()), len(proved))})
+        return Measured(figures | {ADAPTIVE: card.verdict, PROVED: Share.of(proved)})
 
 
 def found(module: nn.Module, images: Tensor, labels: Tensor, radius: float, seed: int) -> tuple[Tensor, Tensor]:

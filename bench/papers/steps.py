@@ -77,18 +77,18 @@ class OneStep(OfTraining):
             with torch.no_grad():
                 logits = module(moved)
             wrong = logits.argmax(1) != labels
-            figures[f"error {name}".strip()] = _share(wrong)
+            figures[f"error {name}".strip()] = Share.of(wrong)
             counted = wrong if name else torch.ones_like(wrong)  # of clean images, the confidence of all
             if counted.any():
                 figures[f"confidence {name}".strip()] = 100 * confidence(logits, counted, sure)
         if self.other is not None:
             known = run.trained(self.other).module
             for name, make in (("from the other", stepped), ("from the other, clipped", kept)):
-                figures[name] = _share(_wrong(module, make(known, images, labels), labels))
+                figures[name] = Share.of(_wrong(module, make(known, images, labels), labels))
         if self.learnt:
             used = self.training.data(run.dataset)
             few, told = (torch.from_numpy(part[:SAMPLES]) for part in (used.train_images, used.train_labels))
-            figures["training error"] = _share(_wrong(module, few, told))
+            figures["training error"] = Share.of(_wrong(module, few, told))
         return Measured({**figures, "adaptive": worst(module, images, labels, run)})
 
     def _images(self, run: Run) -> tuple[Tensor, Tensor]:
@@ -132,9 +132,9 @@ class Turning(OfTraining):
         """Train the network, and turn images."""
         module, (images, labels) = run.trained(self.training).module, run.attacked()
         target, goal = Target(module, bounds=WIDE), Goal(labels)
-        figures: Figures = {"FGSM": _share(_wrong(module, stepped(module, images, labels), labels))}
+        figures: Figures = {"FGSM": Share.of(_wrong(module, stepped(module, images, labels), labels))}
         for angle in self.angles:
-            figures[f"turned {angle:g}"] = _share(_wrong(module, rotate(target, images, goal, angle), labels))
+            figures[f"turned {angle:g}"] = Share.of(_wrong(module, rotate(target, images, goal, angle), labels))
         return Measured({**figures, "adaptive": worst(module, images, labels, run)})
 
 
@@ -193,7 +193,7 @@ class Tracing(OfTraining):
         halves = [logits[[place for place, t in enumerate(self.distances) if sign * t >= 0]] for sign in (-1, 1)]
         figures: Figures = {"straight": sum(map(straightness, halves)) / 2}
         for distance, one in zip(self.distances, logits, strict=True):
-            figures[f"right {distance:g}"] = _share(one.argmax(1) == labels)
+            figures[f"right {distance:g}"] = Share.of(one.argmax(1) == labels)
             own = logit(one, labels)
             figures[f"own {distance:g}"] = float(own.mean())
             figures[f"best other {distance:g}"] = float((own + margin(one, labels)).mean())
@@ -218,11 +218,11 @@ class Together(OfTraining):
         ]
         ensemble = Ensemble([run.trained(training).module for training in trainings]).eval()
         images, labels = run.attacked()
-        figures: Figures = {"error": _share(_wrong(ensemble, images, labels))}
+        figures: Figures = {"error": Share.of(_wrong(ensemble, images, labels))}
         attackers = {"whole": ensemble} | ({"one member": ensemble.members[0]} if self.members > 1 else {})
         for name, known in attackers.items():
-            figures[name] = _share(_wrong(ensemble, stepped(known, images, labels), labels))
-            figures[f"{name}, clipped"] = _share(_wrong(ensemble, kept(known, images, labels), labels))
+            figures[name] = Share.of(_wrong(ensemble, stepped(known, images, labels), labels))
+            figures[f"{name}, clipped"] = Share.of(_wrong(ensemble, kept(known, images, labels), labels))
         return Measured({**figures, "adaptive": worst(ensemble, images, labels, run)})
 
 
@@ -253,7 +253,7 @@ def worst(module: nn.Module, images: Tensor, labels: Tensor, run: Run) -> Share:
     """The error in the worst case of a card, within [0, 1]."""
     ball = Ball("linf", RADIUS)
     card = evaluate(Target(module), images, labels, ball, seed=run.seed, report=run.report, effort=run.effort)
-    return Share(card.verdict.n - card.verdict.count, card.verdict.n)
+    return Share.of(card.nearest <= card.radius)
 
 
 def probabilities(module: nn.Module) -> Probabilities:
@@ -270,7 +270,3 @@ def _wrong(module: nn.Module, images: Tensor, labels: Tensor) -> Tensor:
     with torch.no_grad():
         wrong: Tensor = module(images).argmax(1) != labels
     return wrong
-
-
-def _share(which: Tensor) -> Share:
-    return Share(int(which.sum()), len(which))

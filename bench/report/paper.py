@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-import statistics
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
@@ -13,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from bench.papers.columns import SHARE, Column
+from bench.report.intervals import Estimate, difference, estimate_number, ratio
 from bench.tables.documents import PUBLISHED
 
 if TYPE_CHECKING:
@@ -20,21 +19,6 @@ if TYPE_CHECKING:
 
 ACROSS = 4  # columns of a table that 80 letters have room for
 TABLED = 12  # columns of a picture, at most, that tables have as well
-
-
-@dataclass(frozen=True)
-class Estimate:
-    """The mean of several runs with its 95 % interval, whose ends are None where there is none.
-
-    Attributes:
-        value: The mean; of shares from 0 to 1.
-        low: The lower end.
-        high: The upper end.
-    """
-
-    value: float
-    low: float | None
-    high: float | None
 
 
 @dataclass(frozen=True)
@@ -48,7 +32,6 @@ class Figure:
         deviation: What it prints behind "±"; None where it prints nothing.
         difference: Ours less `published`.
         runs: What was measured with every seed; None where that gave nothing.
-        of: Of how many images or the like every share is, at least; None where the column has none.
     """
 
     column: Column
@@ -56,8 +39,7 @@ class Figure:
     published: float | None
     deviation: float | None
     difference: float | None
-    runs: tuple[float | None, ...] = ()
-    of: int | None = None
+    runs: tuple[Share | float | None, ...] = ()
 
     def text(self, value: float) -> str:
         """A value of this column as it is printed, without its unit."""
@@ -124,75 +106,35 @@ class PaperRow:
         raise KeyError(column)
 
 
-def estimate(shares: Sequence[Share]) -> Estimate:
-    """The mean share of several runs and its 95 % interval.
-
-    Student's interval over the runs, for a network of any seed on these images, widened to Wilson's of the mean of as
-    many images as one run has, for these networks on any images. More runs do not narrow the second, since all of them
-    judge the same images. A run whose share is of nothing has no value, and is left out.
-
-    Args:
-        shares: Of every run, the count and of how many.
-
-    Raises:
-        ValueError: All shares are of nothing.
-    """
-    from plaintext_models.evaluation.judge import wilson
-
-    values = [share.value for share in shares if share.n]
-    if not values:
-        raise ValueError("`shares` must hold one that is not of 0 images")
-    mean, images = statistics.fmean(values), min(share.n for share in shares if share.n)
-    low, high = wilson(mean * images, images)
-    reach = _students(values)
-    return Estimate(mean, min(low, max(0.0, mean - reach)), max(high, min(1.0, mean + reach)))
-
-
-def estimate_number(values: Sequence[float]) -> Estimate:
-    """The mean of several runs and Student's 95 % interval; of one run, no interval."""
-    mean = statistics.fmean(values)
-    if len(values) == 1:
-        return Estimate(mean, None, None)
-    reach = _students(values)
-    return Estimate(mean, mean - reach, mean + reach)
-
-
-def _students(values: Sequence[float]) -> float:
-    """Half of Student's 95 % interval; 0 for one value."""
-    from scipy.stats import t
-
-    if len(values) == 1:
-        return 0.0
-    return float(t.ppf(0.975, len(values) - 1)) * statistics.stdev(values) / math.sqrt(len(values))
-
-
 def excess(higher: Figure, lower: Figure) -> Estimate | None:
-    """How much one figure is above another of the same seeds, with its 95 % interval; None where no seed gave both.
+    """How much one figure is above another: runs of one seed are compared; None where no seed gave both.
 
-    Runs of one seed are compared with each other: Student's interval over their differences, for networks of any seed
-    on these images. Of shares it is widened to that of R. G. Newcombe (Statistics in Medicine 17, 1998, method 10), for
-    these networks on any images. That takes the images of both for different ones, and is too wide where they are the
-    same and what one network gets wrong the other tends to get wrong, too.
+    See `difference`; of a column that is compared by ratio, how many times as much it is, see `ratio`.
     """
-    from plaintext_models.evaluation.judge import wilson
+    from plaintext_models.evaluation.judge import Share
 
-    pairs = [(p, q) for p, q in zip(higher.runs, lower.runs, strict=True) if p is not None and q is not None]
-    if not pairs:
+    runs = [pair for pair in zip(higher.runs, lower.runs, strict=True) if all(map(_known, pair))]
+    if not runs:
         return None
-    found = estimate_number([p - q for p, q in pairs])
-    if found.low is None or found.high is None or higher.of is None or lower.of is None:
-        return found
-    p, q = (statistics.fmean(side) for side in zip(*pairs, strict=True))
-    (p_low, p_high), (q_low, q_high) = wilson(p * higher.of, higher.of), wilson(q * lower.of, lower.of)
-    return Estimate(
-        found.value,
-        min(found.low, found.value - math.hypot(p - p_low, q_high - q)),
-        max(found.high, found.value + math.hypot(p_high - p, q - q_low)),
-    )
+    shares = [(p, q) for p, q in runs if isinstance(p, Share) and isinstance(q, Share)]
+    if shares:
+        return difference(shares)
+    numbers = [(p, q) for p, q in runs if isinstance(p, int | float) and isinstance(q, int | float)]
+    return ratio(numbers) if higher.column.by_ratio else estimate_number([p - q for p, q in numbers])
+
+
+def _known(run: Share | float | None) -> bool:
+    """Whether a run gave a number, or a share of something."""
+    from plaintext_models.evaluation.judge import Share
+
+    return run.n > 0 if isinstance(run, Share) else run is not None
 
 
 def orderings(rows: Sequence[PaperRow]) -> Iterator[str]:
-    """A sentence for every published ordering: it holds or is contradicted where the interval of `excess` decides."""
+    """A sentence for every published ordering: it holds or is contradicted where the interval of `excess` decides.
+
+    Where it decides neither, the sentence says whether it excludes the difference of what the document prints.
+    """
     found = {(row.identifier, row.setting, figure.column.name): figure for row in rows for figure in row.figures}
     for row in rows:
         for column, other, other_column in row.said_higher:
@@ -214,8 +156,15 @@ def _verdict(higher: Figure | None, lower: Figure | None) -> str:
         return "is open, not measured"  # such as the confidence of mistakes where there were none
     if by.low is None or by.high is None:
         return "is open, of one run"
+    if higher.column.by_ratio:
+        verdict = "holds" if by.low > 1 else "is contradicted" if by.high < 1 else "is open"
+        return f"{verdict}, {by.value:.3g} times [{by.low:.3g}, {by.high:.3g}]"
     verdict = "holds" if by.low > 0 else "is contradicted" if by.high < 0 else "is open"
-    return f"{verdict}, by {higher.signed(by.value)} [{higher.signed(by.low)}, {higher.signed(by.high)}]"
+    found = f"{verdict}, by {higher.signed(by.value)} [{higher.signed(by.low)}, {higher.signed(by.high)}]"
+    if verdict != "is open" or higher.published is None or lower.published is None:
+        return found
+    printed = higher.published - lower.published
+    return found if by.low <= printed <= by.high else f"{found}, without the document's {higher.signed(printed)}"
 
 
 def heading(rows: Sequence[PaperRow]) -> str:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import ClassVar
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from intnn.values.arrays import instance, integer
@@ -34,10 +36,26 @@ class Share:
     Attributes:
         count: How many of them.
         n: How many there are.
+        which: Which of them, a bit an image in hexadecimal digits, the first one in the highest bit; None where that
+            was not noted. Shares of the same images can be compared image by image by it.
     """
 
     count: int
     n: int
+    which: str | None = field(default=None, compare=False, repr=False)
+
+    @classmethod
+    def of(cls, which: Tensor) -> Share:
+        """The share of those images for which `which` [n] is true."""
+        flags = which.cpu().numpy()
+        return cls(int(flags.sum()), len(flags), np.packbits(flags).tobytes().hex())
+
+    @property
+    def each(self) -> NDArray[np.bool_] | None:
+        """Of each image [n] whether it is one of them; None where that was not noted."""
+        if self.which is None:
+            return None
+        return np.unpackbits(np.frombuffer(bytes.fromhex(self.which), np.uint8), count=self.n).astype(np.bool_)
 
     @property
     def value(self) -> float:
@@ -160,12 +178,12 @@ class Verdict:
     @property
     def robust(self) -> Share:
         """The images that are not broken: with untargeted goals, the robust accuracy."""
-        return Share(int((~self.broken).sum()), len(self.broken))
+        return Share.of(~self.broken)
 
     @property
     def robust_once(self) -> Share:
         """The images that are right in one forward: of a stochastic target, what a single answer is worth."""
-        return Share(int((~self.once).sum()), len(self.once))
+        return Share.of(~self.once)
 
 
 @entrance

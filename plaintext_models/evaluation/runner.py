@@ -134,7 +134,7 @@ class _Run:
 
     def share(self, radius: float) -> Share:
         """How many images nothing found within the radius breaks."""
-        return Share(int((self.nearest > radius).sum()), len(self.nearest))
+        return Share.of(self.nearest > radius)
 
     def take(self, trial: Trial) -> None:
         """Attack the images of a trial, and note what the referee confirms."""

@@ -10,7 +10,8 @@ import pytest
 from bench.papers.columns import Column, Drawing, curve, histogram, matrix
 from bench.papers.registry import EXPERIMENTS
 from bench.papers.store import _write_arrays
-from bench.report.paper import Estimate, Figure, PaperRow
+from bench.report.intervals import Estimate
+from bench.report.paper import Figure, PaperRow
 from bench.report.paper_document import report
 from bench.report.paper_drawings import SEEN, _curve, _lines, pictures
 from bench.tables.documents import PUBLISHED
