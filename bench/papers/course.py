@@ -158,7 +158,8 @@ EXPERIMENTS: Mapping[str, Experiment] = MappingProxyType(
                 Order(CONTROL, HALF, "universal"),
                 Order(CONTROL, PCA, "universal"),
             ),
-            full=Scale(5, 2000),
+            quick=Scale(8, 300),
+            full=Scale(10, 2000),
             smaller=SMALLER,
         ),
         "C14": Experiment(

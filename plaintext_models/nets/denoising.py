@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping
 from functools import partial
 from types import MappingProxyType
@@ -48,15 +47,16 @@ class Denoising(nn.Module):
 
 
 def gaussian(maps: Tensor, theta: Tensor, phi: Tensor) -> Tensor:
-    """Every position as the softmax-weighted mean of all, all [batch, channels, height, width]."""
-    likeness = theta.flatten(2).mT @ phi.flatten(2) / math.sqrt(theta.shape[1])  # [batch, positions, positions]
-    return (maps.flatten(2) @ likeness.softmax(2).mT).reshape(maps.shape)
+    """Every position as the softmax-weighted mean of all, all [batch, channels, height, width]; once differentiable."""
+    # torch's attention is several times as fast on copies whose channels come last
+    asked, known, seen = (part.flatten(2).mT.unsqueeze(1).contiguous() for part in (theta, phi, maps))
+    return functional.scaled_dot_product_attention(asked, known, seen).squeeze(1).mT.reshape(maps.shape)
 
 
 def dot_product(maps: Tensor) -> Tensor:
     """Every position as the mean of all, each times its dot product with that position."""
     flat = maps.flatten(2)
-    return (flat @ (flat.mT @ flat) / flat.shape[2]).reshape(maps.shape)
+    return (flat @ flat.mT @ flat / flat.shape[2]).reshape(maps.shape)  # channels x channels, not positions x positions
 
 
 def mean(maps: Tensor) -> Tensor:
