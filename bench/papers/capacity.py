@@ -194,7 +194,13 @@ EXPERIMENTS: Mapping[str, Experiment] = MappingProxyType(
             _depths, _DEPTHS, _DEEPER, quick=Scale(4, 300), full=Scale(5, 1000), smaller=SMALLER, hours=700
         ),
         "T48": Experiment(
-            _lowered, (Column(CAPACITY),), _LOWERED, quick=Scale(4, 100), full=Scale(5, 1000), smaller=SMALLER, hours=50
+            _lowered,
+            (Column(CAPACITY),),
+            _LOWERED,
+            quick=Scale(8, 100),
+            full=Scale(10, 1000),
+            smaller=SMALLER,
+            hours=100,
         ),
     }
 )

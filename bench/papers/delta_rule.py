@@ -250,10 +250,10 @@ EXPERIMENTS: Mapping[str, Experiment] = MappingProxyType(
                 Order("MLP, learnable 0.5", "MLP, DropConnect", "FGSM, n = 1"),
                 *(Order("MLP, learnable 0.5", "MLP", f"adaptive {radius}") for radius in RADII),
             ),
-            quick=Scale(4, 300),
-            full=Scale(3, 2000),
+            quick=Scale(8, 300),
+            full=Scale(8, 2000),
             smaller=f"{SMALLER}; local search of 30 rounds and 25 images in place of 150 and 49",
-            hours=6,
+            hours=16,
         ),
         "S21": Experiment(
             _convolutions,
@@ -296,10 +296,10 @@ EXPERIMENTS: Mapping[str, Experiment] = MappingProxyType(
                 Order("MLP, learnable 0.5", "MLP, 50 votes", "growing FGSM"),
                 Order("MLP, learnable 0.5", "MLP, 50 votes", "mean attacked"),
             ),
-            quick=Scale(4, 2000),
-            full=Scale(5, 2000),
+            quick=Scale(8, 2000),
+            full=Scale(10, 2000),
             smaller=SMALLER,
-            hours=1,
+            hours=2,
         ),
     }
 )
