@@ -23,6 +23,7 @@ MAY_IMPORT = {
         "zstandard",
         "cryptography",
         "coincurve",
+        "blake3",
         "threadpoolctl",
         "scipy",
         "hypothesis",

@@ -118,7 +118,7 @@ def parts_us(
     whole = us(lambda: board.answer(request))
     without_inputs, kernels = us(lambda: board.answer(left_as_it_is)), us(lambda: outputs_stay.answer(left_as_it_is))
     return {
-        "opening": us(lambda: open_message(Kind.REQUEST, message)),
+        "opening": us(lambda: open_message(Kind.REQUEST, message, threads=evaluator.threads)),
         "copying in": whole - without_inputs,
         "kernels": kernels,
         "copying out": without_inputs - kernels,

@@ -1,26 +1,27 @@
 """The envelope of all messages: a JSON header, binary parts, and a digest that finds damage.
 
 A message holds, in this order: magic (6 bytes), kind (1 byte), length of the header (4 bytes, big-endian), header,
-parts, and SHA-256 over all before it. The header lists the lengths of the parts, as pairs of how many neighbours have
-one length, and that length. The digest finds accidents but authenticates nobody: use a transport that does.
+parts, and the digest of all before it (`he.formats.digest`). The header lists the lengths of the parts, as pairs of how
+many neighbours have one length, and that length. The digest finds accidents but authenticates nobody: use a transport
+that does.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Sequence
 from enum import Enum
 from itertools import groupby
 from typing import Any
 
+from he.formats.digest import DIGEST_BYTES, hasher
 from he.formats.header import parsed
 from he.formats.limits import require_at_most
 
-_MAGIC = b"HEINF2"
+_MAGIC = b"HEINF3"
+_OLDER = (b"HEINF1", b"HEINF2")
 MAX_HEADER_BYTES = 1 << 16
 MAX_PARTS = 1 << 16
-DIGEST_BYTES = 32
 _START = len(_MAGIC) + 1 + 4
 
 
@@ -83,14 +84,16 @@ def seal_message(kind: Kind, fields: dict[str, Any], parts: Sequence[bytes] = ()
     _parsed(kind, header)
     if not _sound(runs, sum(map(len, parts))):
         raise MessageError(f"a message with {_named(kind)} must have at most {MAX_PARTS} parts, and none of no bytes")
-    hashed = hashlib.sha256()
+    hashed = hasher()
     pieces = [_MAGIC, kind.value, len(header).to_bytes(4, "big"), header, *parts]
     for piece in pieces:
         hashed.update(piece)
     return b"".join([*pieces, hashed.digest()])
 
 
-def open_message(kind: Kind, data: bytes, most: int | None = None) -> tuple[dict[str, Any], list[memoryview]]:
+def open_message(
+    kind: Kind, data: bytes, most: int | None = None, threads: int = 1
+) -> tuple[dict[str, Any], list[memoryview]]:
     """Return the header's fields and the parts of a message. The parts lie in the message: they are no copies.
 
     Args:
@@ -98,14 +101,16 @@ def open_message(kind: Kind, data: bytes, most: int | None = None) -> tuple[dict
         data: the message.
         most: the largest number of bytes that the parts may have together, which the receiver knows from the circuit;
             a longer message is refused before anything else is looked at. None if there is no such number.
+        threads: the number of threads that may check the digest, at least 1; a short message takes one.
 
     Raises:
-        MessageError: if the bytes are too many, truncated, damaged, foreign, or of another kind.
+        MessageError: if the bytes are too many, truncated, damaged, foreign, of an older version, or of another kind.
         TypeError: if `data` is no bytes.
     """
     expected = _named(kind)
     view = _view(kind, data) if most is None else require_size(kind, data, most)
-    if len(view) < _START + DIGEST_BYTES or hashlib.sha256(view[:-DIGEST_BYTES]).digest() != view[-DIGEST_BYTES:]:
+    hashed = hasher(len(view), threads).update(view[:-DIGEST_BYTES])
+    if len(view) < _START + DIGEST_BYTES or hashed.digest() != view[-DIGEST_BYTES:]:
         raise MessageError(
             f"the message with {expected} is truncated or damaged: its digest does not match; send it again"
         )
@@ -150,7 +155,7 @@ def require_size(kind: Kind, data: bytes, most: int) -> memoryview:
     """Return a view of a message, unless it is longer than any whose parts have at most so many bytes together.
 
     Raises:
-        MessageError: if it is longer, foreign, or of another kind.
+        MessageError: if it is longer, foreign, of an older version, or of another kind.
         TypeError: if `data` is no bytes.
     """
     view = _view(kind, data)
@@ -170,6 +175,10 @@ def _view(kind: Kind, data: bytes) -> memoryview:
     view = memoryview(data)
     if view.format != "B" or view.ndim != 1 or not view.contiguous:
         raise TypeError(f"a message with {_named(kind)} must be bytes one behind the other, got a view of others")
+    if view[: len(_MAGIC)] in _OLDER:
+        raise MessageError(
+            f"the message with {_named(kind)} was made by an older version of this toolkit; make it again"
+        )
     if view[: len(_MAGIC)] != _MAGIC:
         raise MessageError(f"expected a message with {_named(kind)}, got bytes that are no message of this toolkit")
     if view[len(_MAGIC) : len(_MAGIC) + 1] != kind.value:

@@ -1,13 +1,13 @@
 """The file format of circuits and prepared circuits: a JSON header, and arrays that are used where they lie.
 
 A file holds, in this order: magic (6 bytes and 2 of padding), version (4 bytes), length of the header (8), header,
-arrays, and SHA-256 over all before it. Every array begins at a multiple of 64 bytes. The header states the kind of the
-file, its content, and the name, type, shape and offset of every array. Numbers are little-endian.
+arrays, and the digest of all before it (`he.formats.digest`). Every array begins at a multiple of 64 bytes. The header
+states the kind of the file, its content, and the name, type, shape and offset of every array. Numbers are
+little-endian.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
 import math
 import mmap
@@ -19,17 +19,17 @@ from typing import Any
 
 import numpy as np
 
+from he.formats.digest import DIGEST_BYTES, hasher
 from he.formats.limits import require_at_most
 from intnn.storage.document import file_path, write_atomically
 
 MAGIC = b"HECIRC"
-VERSION = 2
+VERSION = 3
 ALIGNMENT = 64
 MAX_HEADER_BYTES = 1 << 28
 MAX_FILE_BYTES = 1 << 33
 TYPES = ("uint8", "int32", "int64", "uint64", "float64")
 _PREFIX = struct.Struct("<6s2xIQ")
-_DIGEST_BYTES = 32
 
 
 class StoredError(ValueError):
@@ -63,15 +63,15 @@ def write(
     header = json.dumps({"kind": kind, "content": dict(content), "arrays": table}, separators=(",", ":")).encode()
     header += b" " * (-(_PREFIX.size + len(header)) % ALIGNMENT)
     size = _PREFIX.size + len(header) + at
-    _require_sizes(path, len(header), size + _DIGEST_BYTES)
+    _require_sizes(path, len(header), size + DIGEST_BYTES)
     pieces: list[bytes | memoryview] = [_PREFIX.pack(MAGIC, VERSION, len(header)), header]
     for array in arrays.values():  # which lie in the pieces, and are not copied
         little = np.ascontiguousarray(array.astype(array.dtype.newbyteorder("<"), copy=False))
         pieces += [little.reshape(-1).view(np.uint8).data, bytes(-array.nbytes % ALIGNMENT)]
-    digest = hashlib.sha256()
+    hashed = hasher()
     for piece in pieces:
-        digest.update(piece)
-    write_atomically(file_path(path), *pieces, digest.digest())
+        hashed.update(piece)
+    write_atomically(file_path(path), *pieces, hashed.digest())
 
 
 def read(path: str | os.PathLike[str], kind: str) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
@@ -84,7 +84,7 @@ def read(path: str | os.PathLike[str], kind: str) -> tuple[dict[str, Any], dict[
     _require_little_endian()
     with file_path(path).open("rb") as file:
         size = os.fstat(file.fileno()).st_size
-        if size < _PREFIX.size + _DIGEST_BYTES:
+        if size < _PREFIX.size + DIGEST_BYTES:
             raise StoredError(f"{path} is too short for a stored circuit: it was truncated, or is another file")
         if file.read(len(MAGIC)) != MAGIC:
             raise StoredError(f"{path} is no circuit that this toolkit has stored")
@@ -95,7 +95,7 @@ def read(path: str | os.PathLike[str], kind: str) -> tuple[dict[str, Any], dict[
             raise StoredError(f"{path} became shorter while it was read; read it again")
     data = data.toreadonly()  # and so are the arrays, which lie in it
     _require_version(path, data)
-    if hashlib.sha256(data[:-_DIGEST_BYTES]).digest() != bytes(data[-_DIGEST_BYTES:]):
+    if hasher().update(data[:-DIGEST_BYTES]).digest() != data[-DIGEST_BYTES:]:
         raise StoredError(f"{path} is damaged or truncated: its digest does not match; store it again")
     return _opened(path, data, kind)
 
@@ -114,7 +114,7 @@ def mapped(path: str | os.PathLike[str], kind: str) -> tuple[dict[str, Any], dic
     _require_little_endian()
     with file_path(path).open("rb") as file:
         size = os.fstat(file.fileno()).st_size
-        if size < _PREFIX.size + _DIGEST_BYTES:
+        if size < _PREFIX.size + DIGEST_BYTES:
             raise StoredError(f"{path} is too short for a stored circuit: it was truncated, or is another file")
         data = memoryview(mmap.mmap(file.fileno(), size, access=mmap.ACCESS_READ))
     if data[: len(MAGIC)] != MAGIC:
@@ -126,7 +126,7 @@ def mapped(path: str | os.PathLike[str], kind: str) -> tuple[dict[str, Any], dic
 def _opened(path: str | os.PathLike[str], data: memoryview, kind: str) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     """Return the content and the arrays that lie in the bytes of a file."""
     size, (_, _, length) = len(data), _PREFIX.unpack_from(data)
-    start, end = _PREFIX.size + length, len(data) - _DIGEST_BYTES
+    start, end = _PREFIX.size + length, len(data) - DIGEST_BYTES
     _require_sizes(path, length, size)
     if start > end:
         raise StoredError(f"the header of {path} is longer than the file")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 from pathlib import Path
 from typing import Protocol
 
@@ -11,7 +10,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import Message, Receive, Scope, Send
 
-from he.formats.messages import DIGEST_BYTES
+from he.formats.digest import DIGEST_BYTES, hasher
 from he.service.config import Limits
 from he.service.problems import Problem
 
@@ -51,7 +50,7 @@ class Spool:
     """
 
     def __init__(self, path: Path) -> None:
-        self._path, self._hash, self._held = path, hashlib.sha256(), bytearray()
+        self._path, self._hash, self._held = path, hasher(), bytearray()
 
     def __enter__(self) -> Spool:
         self._file = self._path.open("xb", buffering=0)

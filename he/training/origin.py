@@ -88,7 +88,7 @@ def opened(
 
 
 def require_digest(value: Any, name: str) -> None:
-    """Refuse what is no SHA-256 in hexadecimal digits.
+    """Refuse what is no digest in hexadecimal digits.
 
     Raises:
         MessageError: It is none.

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import random
 from collections.abc import Sequence
 from typing import Any, Protocol
+
+from blake3 import blake3
 
 from he.formats.messages import Kind
 
@@ -72,10 +73,10 @@ def mutated(rng: random.Random, kind: Kind, subject: Sender, subjects: Sequence[
         header = rng.choice(HEADERS) + header[1:]
     length = len(header) if rng.random() < 0.95 else rng.choice((0, 1, len(header) + 1, 1 << 16, (1 << 32) - 1))
     letter = kind.value if rng.random() < 0.99 else rng.randbytes(1)
-    body = b"".join([b"HEINF2", letter, length.to_bytes(4, "big"), header, *parts])
+    body = b"".join([b"HEINF3", letter, length.to_bytes(4, "big"), header, *parts])
     if rng.random() < 0.05:
         body, is_altered = _mutated_bytes(rng, body), True
-    digest = hashlib.sha256(body).digest() if rng.random() < 0.97 else rng.randbytes(32)
+    digest = blake3(body).digest() if rng.random() < 0.97 else rng.randbytes(32)
     return body + digest, is_altered
 
 

@@ -9,6 +9,7 @@ from math import isqrt, prod
 from pathlib import Path
 
 import numpy as np
+from blake3 import blake3
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
 
@@ -22,6 +23,11 @@ def sha256(data):
     return hashlib.sha256(data).digest()
 
 
+def digest(data):
+    """In which messages and stored arrays end."""
+    return blake3(data).digest()
+
+
 def message(name, letter):
     """Header without `parts`, and parts."""
     return opened((FOLDER / name).read_bytes(), letter)
@@ -29,9 +35,9 @@ def message(name, letter):
 
 def opened(data, letter):
     """The same, of a message that lies anywhere."""
-    assert data[-32:] == sha256(data[:-32])
+    assert data[-32:] == digest(data[:-32])
     magic, kind, length = struct.unpack_from(">6s1sI", data)
-    assert (magic, kind) == (b"HEINF2", letter)
+    assert (magic, kind) == (b"HEINF3", letter)
     header, at, parts = json.loads(data[11 : 11 + length]), 11 + length, []
     for number, size in header.pop("parts"):
         for _ in range(number):
@@ -210,9 +216,9 @@ def key_file(folder=FOLDER, name="secret.key"):
 def stored(name, folder=FOLDER):
     """Kind, content, and arrays."""
     data = (folder / name).read_bytes()
-    assert data[-32:] == sha256(data[:-32])
+    assert data[-32:] == digest(data[:-32])
     magic, version, length = struct.unpack_from("<6s2xIQ", data)
-    assert (magic, version, (20 + length) % 64) == (b"HECIRC", 2, 0)
+    assert (magic, version, (20 + length) % 64) == (b"HECIRC", 3, 0)
     header, arrays = json.loads(data[20 : 20 + length]), {}
     for name, kind, shape, place in header["arrays"]:
         assert place % 64 == 0

@@ -1,7 +1,8 @@
 """One file of every format, as this version wrote it: later versions must read them.
 
 `python -m tests.vectors.format_files` writes them where there are none. Keys and ciphertexts are drawn at random, so a
-file that is there is never written anew: who changes a format writes files into another folder, and reads these still.
+folder that has files is never written anew: who adds to a format writes files into another folder, and reads these
+still; who gives it a new number, so that older files are refused, empties the folder first.
 """
 
 from __future__ import annotations

@@ -119,14 +119,14 @@ class CudaPrepared(Unstorable, instead="store it with `PreparedCircuit.save`"):
         like: Evaluator | None = None,
         network: Sequence[bytes | memoryview] = (),
     ) -> CudaEvaluator:
-        """See `Prepared.bind`; an evaluation uses one thread of the processor, however many are allowed.
+        """See `Prepared.bind`; the threads are the processor's, and all but one only check a large request's digest.
 
         Raises:
             DeviceMemoryError: if the GPU has too little free memory.
         """
         from he.engines.cuda.device import Board
 
-        thread_count(threads)
+        threads = thread_count(threads)
         operands = self._operands(network)
         if isinstance(like, CudaEvaluator):
             rows = like.board.keys_for(self.resident)
@@ -137,7 +137,7 @@ class CudaPrepared(Unstorable, instead="store it with `PreparedCircuit.save`"):
             rows = stacked(found, np.uint64, self._N)
         with reported("copying keys to the GPU"):
             board = Board(self.resident, self.plan, rows, operands, graph=self._graph)
-            return CudaEvaluator(self, self._encoder, board)
+            return CudaEvaluator(self, self._encoder, board, threads)
 
     def _operands(self, network: Sequence[bytes | memoryview]) -> list[np.ndarray]:
         """Return the rows of the encrypted operands, in the order of `Program.encrypted`."""
@@ -182,10 +182,10 @@ class CudaEvaluator(Unstorable, instead="bind the keys again with `PreparedCircu
         board: the session's memory on the device.
     """
 
-    name, threads = CudaEngine.name, 1
+    name = CudaEngine.name
 
-    def __init__(self, prepared: CudaPrepared, encoder: Encoder, board: Board) -> None:
-        self.board = board
+    def __init__(self, prepared: CudaPrepared, encoder: Encoder, board: Board, threads: int) -> None:
+        self.board, self.threads = board, threads
         self._circuit, self._encoder = prepared.circuit, encoder
 
     def evaluate(self, inputs: Sequence[bytes | memoryview | np.ndarray]) -> list[bytes]:

@@ -80,8 +80,9 @@ def two_sessions():
     keys, requests = random_keys(circuit, rng), [random_request(circuit, rng) for _ in range(2)]
     stored, reference = RnsEngine().prepare(circuit), RnsEngine().prepare(circuit).bind(keys, 1)
     prepared = CudaEngine().restore(circuit, stored.arrays())
-    first = prepared.bind(keys)
+    first = prepared.bind(keys, 3)
     second = prepared.bind(b"", like=first)
+    assert first.threads == 3
     assert second.board.keys is first.board.keys
     answers = [session.evaluate(request) for session, request in zip((first, second), requests, strict=True)]
     return (

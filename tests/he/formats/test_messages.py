@@ -2,6 +2,7 @@ import hashlib
 import tracemalloc
 
 import pytest
+from blake3 import blake3
 from hypothesis import example, given
 from hypothesis import strategies as st
 
@@ -50,11 +51,20 @@ def test_inserted_bytes_are_found(place, extra):
 
 @given(st.binary(max_size=100))
 @example(b"")
-@example(b"HEINF2")
-@example(b"HEINF2Q")
+@example(b"HEINF3")
+@example(b"HEINF3Q")
 def test_any_bytes_are_refused(data):
     with pytest.raises(MessageError):
         open_message(Kind.REQUEST, data)
+
+
+@pytest.mark.parametrize("magic", [b"HEINF1", b"HEINF2"])
+@pytest.mark.parametrize("most", [None, 100])
+def test_a_message_of_an_older_version_is_refused_in_words_of_its_own(magic, most):
+    older = magic + MESSAGE[6:-32]
+    for message in (older + hashlib.sha256(older).digest(), older + blake3(older).digest(), magic):
+        with pytest.raises(MessageError, match="with request was made by an older version of this toolkit; make it"):
+            open_message(Kind.REQUEST, message, most)
 
 
 @given(kinds, kinds)
@@ -70,8 +80,8 @@ def test_a_message_of_another_kind_is_refused(sent, expected):
 
 def forged(header, body=b"", length=None):
     """A message whose digest is right, whatever its header."""
-    data = b"HEINF2Q" + (len(header) if length is None else length).to_bytes(4, "big") + header + body
-    return data + hashlib.sha256(data).digest()
+    data = b"HEINF3Q" + (len(header) if length is None else length).to_bytes(4, "big") + header + body
+    return data + blake3(data).digest()
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from blake3 import blake3
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -30,7 +31,8 @@ from he import (
 from he.circuit import store
 from he.engines.rns import weights
 from he.engines.rns.engine import RnsEngine
-from he.formats import stored
+from he.formats import messages, stored
+from he.formats.digest import hasher
 from he.parties.prepared import KIND
 from he.testing import compiled, inputs, polynomial_graphs, square_graph, table_network, table_networks
 from tests.older_processors import output_on, with_older_processors
@@ -94,6 +96,15 @@ def test_clients_share_what_was_prepared():
         second.evaluate(first.encrypt(inputs(network, 1)))
 
 
+def test_a_request_is_checked_by_the_threads_of_its_session(monkeypatch):
+    network, circuit = circuit_of("ckks-latency")
+    client, session = connect(circuit, threads=3)
+    request, asked = client.encrypt(inputs(network, 1)), []
+    monkeypatch.setattr(messages, "hasher", lambda *given: asked.append(given) or hasher(*given))
+    session.evaluate(request)
+    assert asked == [(len(request), 3), ()]  # and the answer is sealed by one
+
+
 def test_a_circuit_of_the_reference_engine_is_stored_as_well(tmp_path):
     network, circuit = circuit_of("ckks-latency")
     prepare(circuit, "seal").save(tmp_path / "prepared.he")
@@ -115,7 +126,7 @@ def file(tmp_path_factory):
 
 def sealed(data: bytes) -> bytes:
     """With the digest that belongs to it."""
-    return data[:-32] + hashlib.sha256(data[:-32]).digest()
+    return data[:-32] + blake3(data[:-32]).digest()
 
 
 def operation(header, position):
