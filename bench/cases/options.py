@@ -237,7 +237,9 @@ class PaperOptions(Options):
     seeds: Annotated[int | None, Option("Runs from scratch; by default the experiment's own number.", least=1)] = None
     images: Annotated[int | None, Option("Test images, the first ones; by default its own number.", least=1)] = None
     data: Data = None
-    keep: Annotated[Path, Option("Folder that finished runs are kept in, and taken from.")] = Path("paper")
+    keep: Annotated[Path, Option("Folder that finished runs are kept in, and taken from.", writes="kept")] = Path(
+        "paper"
+    )
     processes: Annotated[int | None, Option("Processes that seeds are shared out to; all cores.", least=1)] = None
     report: Annotated[Path | None, Option("Write a report, with all pictures, into this folder.", writes="report")] = (
         None

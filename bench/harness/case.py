@@ -10,10 +10,10 @@ from typing import Any, Literal, Protocol, get_args, get_origin, get_type_hints
 
 from rich.console import Console
 
-#: What an option's path is for: a file of rows, a file that rows are added to, a picture, a folder of pictures, or a
-#: folder of a report.
-Writes = Literal["rows", "lines", "picture", "pictures", "report"]
-FOLDERS: tuple[Writes, ...] = ("pictures", "report")
+#: What an option's path is for: a file of rows, a file that rows are added to, a picture, a folder of pictures, a
+#: folder of a report, or one that a case keeps what is finished in while it measures.
+Writes = Literal["rows", "lines", "picture", "pictures", "report", "kept"]
+FOLDERS: tuple[Writes, ...] = ("pictures", "report", "kept")
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,7 @@ class Output:
     Attributes:
         option: The option that names the path, as it is written on the command line.
         writes: What is written there.
-        path: The file, or the folder of pictures.
+        path: The file, or the folder.
     """
 
     option: str

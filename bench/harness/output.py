@@ -60,7 +60,7 @@ def try_out(output: Output) -> None:
     Raises:
         OSError: The folder can neither be found nor made, or takes no file.
     """
-    folder, name = (output.path, "picture") if output.writes in FOLDERS else (output.path.parent, output.path.name)
+    folder, name = (output.path, "file") if output.writes in FOLDERS else (output.path.parent, output.path.name)
     trial = folder / f".{name}.trial"
     with _explained(output):
         folder.mkdir(parents=True, exist_ok=True)
@@ -73,7 +73,7 @@ def try_out(output: Output) -> None:
 def write_rows(path: Path, envelopes: Sequence[Envelope]) -> None:
     """Write a command's rows; an existing file is replaced whole or not at all."""
     content = {"rows": [envelope.as_json() for envelope in envelopes], "command": " ".join(sys.argv[1:])}
-    write_atomically(path, (json.dumps(content, indent=2) + "\n").encode())
+    write_atomically(path, (json.dumps(content, indent=2, allow_nan=False) + "\n").encode())
 
 
 def add_lines(path: Path, envelopes: Sequence[Envelope]) -> None:

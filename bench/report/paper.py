@@ -8,6 +8,7 @@ from itertools import groupby
 from typing import TYPE_CHECKING
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from bench.papers.columns import SHARE, Column
@@ -208,17 +209,14 @@ def show(console: Console, rows: Sequence[PaperRow]) -> None:
     """Print what was measured and what comes of published orderings, within 80 columns."""
     for identifier in dict.fromkeys(row.identifier for row in rows):
         about, own = PUBLISHED[identifier], [row for row in rows if row.identifier == identifier]
-        console.print(
-            f"[bold]{identifier}[/bold], {about.title} ({about.section}): {about.claim}\n{heading(own)}",
-            highlight=False,
-            soft_wrap=True,
-        )
+        said = escape(f"{about.title} ({about.section}): {about.claim}\n{heading(own)}")
+        console.print(f"[bold]{identifier}[/bold], {said}", highlight=False, soft_wrap=True)
         printed = tabled(own)
         for part in printed:
             for start in range(0, len(part), ACROSS):
                 console.print(_table(own, part[start : start + ACROSS]), highlight=False)
         for sentence in orderings(own):
-            console.print(sentence, highlight=False, soft_wrap=True)
+            console.print(sentence, highlight=False, markup=False, soft_wrap=True)
         if sum(map(len, printed)) < len(columns(own)):
             console.print("more is drawn by `--report`", highlight=False)
 
@@ -228,12 +226,12 @@ def _table(rows: Sequence[PaperRow], across: Sequence[Column]) -> Table:
     table.add_column("", max_width=22)
     for column in across:
         unit = "" if column.unit in ("", SHARE) else f", {column.unit}"
-        table.add_column(f"{column.name}{unit}", justify="right", max_width=14)
+        table.add_column(escape(f"{column.name}{unit}"), justify="right", max_width=14)
     for row in rows:
         found = cells(row, across)
         if not any(found):
             continue
-        table.add_row(row.setting, *("-" if one is None else str(one) for one in found))
+        table.add_row(escape(row.setting), *("-" if one is None else escape(str(one)) for one in found))
         if any(one is not None and one.published is not None for one in found):
             table.add_row("  published", *map(published_text, found))
             table.add_row("  difference", *map(difference_text, found))

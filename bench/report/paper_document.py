@@ -17,9 +17,10 @@ ABOUT = (
     "Means over the seeds with 95 % intervals: Student's over the seeds, of shares at least as wide as Wilson's of the "
     "images of one run. Crosses in curves, and brackets in matrices, are what the document prints. Orders that a "
     "document states hold or are contradicted where the interval of the difference leaves out 0: Student's over the "
-    "differences seed by seed, of shares at least as wide as Newcombe's; else they are open. Of a hundred orders of "
-    "figures that are equal in truth, five are called something else by chance. More seeds (`--seeds`) and images "
-    "settle more. The differences of a quick version are from a smaller network or training than the document's."
+    "differences seed by seed, joined for shares with Agresti and Min's over the images, or with Newcombe's where "
+    "these differ; else they are open. Of a hundred orders of figures that are equal in truth, about five are called "
+    "something else by chance, and more where a training fails with one seed in several. More seeds (`--seeds`) and "
+    "images settle more. The differences of a quick version are from a smaller network or training than the document's."
 )
 STYLE = (
     "body{font:15px/1.5 sans-serif;max-width:70rem;margin:2rem auto;padding:0 1rem}table{border-collapse:collapse;"
@@ -27,6 +28,7 @@ STYLE = (
     "td:first-child,th:first-child{text-align:left}tr{border-bottom:1px solid #ddd}img{max-width:100%}"
 )
 ACROSS = 12  # columns of a table that a page has room for
+ROUND = str.maketrans("[]", "()")  # what a picture is called in Markdown ends at a square bracket
 TYPES = {"svg": "image/svg+xml", "png": "image/png"}
 
 
@@ -138,17 +140,22 @@ def _not_run(found: Mapping[str, Sequence[PaperRow]]) -> Iterator[str]:
 def _markdown(block: Block) -> str:
     match block:
         case Title(text, level):
-            return f"{'#' * level} {text}\n"
+            return f"{'#' * level} {_plain(text)}\n"
         case Table(lines):
-            cells = [[cell.replace("|", "\\|") for cell in line] for line in lines]
+            cells = [[_plain(cell).replace("|", "\\|") for cell in line] for line in lines]
             rule = ["---", *["---:"] * (len(lines[0]) - 1)]
             return "".join(f"| {' | '.join(line)} |\n" for line in (cells[0], rule, *cells[1:]))
         case List(items):
-            return "".join(f"- {item}\n" for item in items)
+            return "".join(f"- {_plain(item)}\n" for item in items)
         case Picture(name, caption):
-            return f"![{caption}]({name})\n\n{caption}\n"
+            return f"![{_plain(caption).translate(ROUND)}]({name})\n\n{_plain(caption)}\n"
         case str():
-            return f"{block}\n"
+            return f"{_plain(block)}\n"
+
+
+def _plain(text: str) -> str:
+    """A text of which Markdown takes nothing for a tag of HTML."""
+    return html.escape(text, quote=False)
 
 
 def _html(block: Block) -> str:

@@ -38,15 +38,28 @@ class Share:
         n: How many there are.
         which: Which of them, a bit an image in hexadecimal digits, the first one in the highest bit; None where that
             was not noted. Shares of the same images can be compared image by image by it.
+
+    Raises:
+        ValueError: `count` is not from 0 to `n`, or `which` does not hold `count` of `n` images.
     """
 
     count: int
     n: int
     which: str | None = field(default=None, compare=False, repr=False)
 
+    def __post_init__(self) -> None:
+        if not 0 <= self.count <= self.n:
+            raise ValueError(f"`count` must be from 0 to {self.n}, got {self.count}")
+        if self.which is None:
+            return
+        size, unused = -(-self.n // 8), -self.n % 8
+        bits = int.from_bytes(bytes.fromhex(self.which))
+        if len(self.which) != 2 * size or bits % 2**unused or bits.bit_count() != self.count:
+            raise ValueError(f"`which` must hold {self.count} of {self.n} images, a bit each, got {self.which!r}")
+
     @classmethod
     def of(cls, which: Tensor) -> Share:
-        """The share of those images for which `which` [n] is true."""
+        """The share of those images for which `which` [n], bool, is true."""
         flags = which.cpu().numpy()
         return cls(int(flags.sum()), len(flags), np.packbits(flags).tobytes().hex())
 

@@ -8,7 +8,7 @@ import pytest
 from bench.harness.case import Output
 from bench.harness.output import check, try_out, write_report
 
-OPTIONS = {"rows": "--json", "picture": "--plot", "lines": "--record", "pictures": "--plot-dir"}
+OPTIONS = {"rows": "--json", "picture": "--plot", "lines": "--record", "pictures": "--plot-dir", "kept": "--keep"}
 linux = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="needs a file system that takes no files")
 
 
@@ -25,6 +25,7 @@ def output(writes, path):
         ("lines", "gpu.json", "`--record` must name a .jsonl file, got {}"),
         ("rows", "folder.json", "`--json` must name a .json file, got the folder {}"),
         ("pictures", "taken", "`--plot-dir` must name a folder, got the file {}"),
+        ("kept", "taken", "`--keep` must name a folder, got the file {}"),
     ],
 )
 def test_a_path_of_another_kind_is_refused(tmp_path, writes, name, message):

@@ -80,6 +80,11 @@ def test_every_subject_gives_its_columns(subject, columns, run, monkeypatch):
     assert set(figures) <= {column.name for column in columns}
 
 
+def test_neighbours_are_no_more_independent_than_the_images_that_they_are_of(run):
+    found = Clustered(PLAIN, "deterministic").measure(run).figures["neighbours of its class"]
+    assert found.n == run.images
+
+
 @pytest.mark.parametrize("masks", ["none", "binarised"])
 def test_toys_give_their_columns(masks, run, monkeypatch):
     monkeypatch.setattr(masked_toy, "MARKS", (0, 20))

@@ -134,6 +134,17 @@ def test_damaged_files_are_named_with_the_remedy(tmp_path, what):
     assert str(network if what == "network" else run) in str(raised.value)
 
 
+def test_a_share_of_other_images_than_it_counts_is_damage(tmp_path):
+    first, _ = measured(tmp_path)
+    run = first.arrays.with_suffix(".json")
+    stored = json.loads(run.read_text())
+    stored["figures"]["share"]["which"] = "80"
+    del stored["sha256"]
+    run.write_text(json.dumps(stored | {"sha256": store._check(stored)}))  # not by a bad disk, but by a hand
+    with pytest.raises(ValueError, match="must hold a finished run, got a damaged file; delete it to run anew"):
+        measured(tmp_path)
+
+
 def test_figures_are_finite(tmp_path):
     with pytest.raises(ValueError, match="`number` must be a finite number, got nan"):
         measured(tmp_path, Counted(2.0, figure=0.0))

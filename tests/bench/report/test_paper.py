@@ -1,13 +1,15 @@
 """What is said of orderings, and how figures are printed."""
 
+import io
 from dataclasses import replace
 
 import pytest
+from rich.console import Console
 from scipy import stats
 
 from bench.papers.columns import Column
 from bench.report.intervals import Estimate
-from bench.report.paper import Figure, PaperRow, excess, heading, orderings, published_text
+from bench.report.paper import Figure, PaperRow, excess, heading, orderings, published_text, show
 from plaintext_models.evaluation.judge import Share
 
 CLEAN, STEP = Column("clean"), Column("FGSM")
@@ -85,6 +87,17 @@ def test_runs_of_one_seed_are_compared_and_missing_ones_left_out():
     assert excess(higher, replace(lower, runs=(None, 5.0, None, None))) is None
     nothing = runs(STEP, 0, 0, of=0)
     assert excess(nothing, runs(STEP, 1, 2)) is None
+
+
+def test_names_are_printed_as_they_are():
+    column = Column("in [bold]")
+    row = replace(
+        ROW, setting="a [x] & <b>", figures=(figure(column, SOME),), said_higher=(("in [bold]", "b [y]", "c"),)
+    )
+    console = Console(file=io.StringIO(), width=80)
+    show(console, [row])
+    printed = console.file.getvalue()
+    assert all(name in printed for name in ("in [bold]", "a [x] & <b>", "b [y]", "50.0 [40, 60]"))
 
 
 def test_what_attacks_nothing_names_no_images():

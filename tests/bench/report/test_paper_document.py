@@ -7,6 +7,7 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
+from bench.harness.output import SHOWN
 from bench.papers.columns import Column, Drawing, curve, histogram, matrix
 from bench.papers.registry import EXPERIMENTS
 from bench.papers.store import _write_arrays
@@ -89,11 +90,21 @@ def test_a_report_is_whole(rows):
     assert "before from" not in text  # bins are only drawn
     assert "epoch 3" not in text  # so are long lines
     assert "FGSM 0.3" in text
-    assert "T23: one <b> higher than two, clean: is open" in text
+    assert "T23: one &lt;b&gt; higher than two, clean: is open" in text
+    assert "<b>" not in text
     for identifier in set(PUBLISHED) - {"T23"}:
         assert f"python -m bench paper {identifier}{'' if PUBLISHED[identifier].quick else ' --full'}\n" in text
     assert "T23 in full, about 2.5 h of one core: python -m bench paper T23 --full" in text
     assert report(rows) == files
+
+
+def test_a_picture_is_shown_whatever_it_is_called(rows):
+    column = Column("clean at 0", drawing=Drawing("in [0, 1] & <b>", "curve"), x=0.0)
+    text = report([replace(rows[0], figures=(figure(column, 0.5),), pictures=())])["report.md"].decode()
+    assert re.findall(SHOWN, text) == [
+        "T23-in-0-1-b.svg"
+    ]  # as whoever removes pictures of the report before finds them
+    assert "T23: in [0, 1] &amp; &lt;b&gt;\n" in text
 
 
 def test_no_table_is_wider_than_a_page_and_no_column_is_lost(rows):

@@ -212,6 +212,40 @@ def test_known_intervals():
         wilson(3, 2)
 
 
+@given(st.lists(st.booleans(), max_size=40))
+def test_a_share_knows_its_images_again(flags):
+    share = Share.of(torch.tensor(flags, dtype=torch.bool))
+    assert (share.count, share.n, share.each.tolist()) == (sum(flags), len(flags), flags)
+    assert Share(share.count, share.n, share.which).each.tolist() == flags
+
+
+@pytest.mark.parametrize(
+    ("count", "n", "which"),
+    [
+        (3, 2, None),
+        (-1, 2, None),
+        (1, 4, "80 "),
+        (1, 4, "8"),
+        (1, 4, "8000"),  # too many bits
+        (1, 9, "80"),  # too few
+        (2, 4, "80"),  # other images than are counted
+        (1, 4, "08"),  # an image beyond the last
+        (1, 4, "0x80"),
+        (1, 4, "image"),
+        (0, 0, "00"),
+    ],
+)
+def test_a_share_of_other_images_than_it_counts_is_none(count, n, which):
+    with pytest.raises(ValueError, match=r"`count` must be|`which` must hold|fromhex"):
+        Share(count, n, which)
+
+
+@pytest.mark.parametrize("flags", [torch.tensor([2, 0]), torch.ones(2, 2, dtype=torch.bool)])
+def test_images_are_true_or_false(flags):
+    with pytest.raises(ValueError, match=r"`count` must be|`which` must hold"):
+        Share.of(flags)
+
+
 @pytest.mark.parametrize(
     ("detector", "error", "message"),
     [
