@@ -103,7 +103,7 @@ class Failing:
         raise FloatingPointError("the loss must stay finite, got NaN or infinity in step 7 of 9")
 
 
-@pytest.mark.parametrize("figure", [Share(1, 0), 0.5, Share(1, 2)])
+@pytest.mark.parametrize("figure", [Share(0, 0), 0.5, Share(1, 2)])
 def test_shares_and_numbers_have_their_own_columns(figure):
     run = paper.Kept("", Measured({"a": figure}), 0.0, None)
     setting = lines(True)[0]
