@@ -137,7 +137,8 @@ def write_atomically(path: Path, *pieces: bytes | memoryview) -> None:
     """Replace the file at ``path`` by one of these pieces, one behind the other, or leave everything as it was.
 
     Raises:
-        OSError: The file cannot be written. The message says so if its folder does not exist, or it is a folder.
+        OSError: The file cannot be written. The message names it, and says if its folder does not exist, or it is a
+            folder.
     """
     require_place(path)
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")  # same directory: a rename, not a copy
@@ -147,8 +148,10 @@ def write_atomically(path: Path, *pieces: bytes | memoryview) -> None:
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)
-    except BaseException:
+    except BaseException as error:
         temporary.unlink(missing_ok=True)
+        if isinstance(error, OSError) and error.errno and error.filename is None:
+            error.filename = str(path)  # which a full disk does not tell
         raise
 
 
