@@ -85,10 +85,12 @@ INTERRUPTED = """
 import os, signal, threading
 from he.formats.digest import hasher
 
+signal.signal(signal.SIGINT, signal.default_int_handler)  # which a process in the background may not begin with
 piece, hashed = bytes(16 << 20), hasher(16 << 20, 2)
 hashed.update(piece)
-threading.Timer(0.2, os.kill, (os.getpid(), signal.SIGINT)).start()
+timer = threading.Timer(0.2, os.kill, (os.getpid(), signal.SIGINT))
 try:
+    timer.start()
     while True:
         hashed.update(piece)
 except KeyboardInterrupt:
