@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from plaintext_models.attacks.core.numbers import number
 from plaintext_models.attacks.core.target import Target
@@ -51,7 +52,8 @@ class GradientPenalty:
 
         def penalised(_: Tensor, batch: Batch) -> Tensor:
             leaf = batch.images.detach().requires_grad_()
-            losses = functional.cross_entropy(module(leaf), batch.labels, reduction="none")
+            with sdpa_kernel(SDPBackend.MATH):  # torch's other attentions have a first derivative only
+                losses = functional.cross_entropy(module(leaf), batch.labels, reduction="none")
             (slope,) = torch.autograd.grad(losses.sum(), leaf, create_graph=True)
             return (losses + self.weight * slope.square().flatten(1).sum(1)).mean()
 

@@ -21,8 +21,9 @@ class Denoising(nn.Module):
     Args:
         channels: How many maps there are.
         kind: "gaussian": the mean of all positions, weighted by exp(θ(x_i)ᵀφ(x_j) / √channels), θ and φ learnt and the
-            weights of a position summing to 1; "dot product": weighted by x_iᵀx_j over the number of positions; "mean"
-            or "median": of 3 x 3 positions.
+            weights of a position summing to 1; by torch's attention, which has a second derivative only under
+            `sdpa_kernel(SDPBackend.MATH)`. "dot product": weighted by x_iᵀx_j over the number of positions. "mean" or
+            "median": of 3 x 3 positions.
 
     Raises:
         ValueError: The kind is unknown.

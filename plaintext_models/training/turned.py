@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from plaintext_models.attacks.ball.rotation import turned
 from plaintext_models.attacks.core.numbers import number
@@ -28,7 +29,8 @@ def anticipating(module: nn.Module, angle: float, *, clean: float = 0.5) -> Loss
 
     def mixed(_: Tensor, batch: Batch) -> Tensor:
         leaf = batch.images.detach().requires_grad_()
-        undisturbed = functional.cross_entropy(module(leaf), batch.labels)
+        with sdpa_kernel(SDPBackend.MATH):  # torch's other attentions have a first derivative only
+            undisturbed = functional.cross_entropy(module(leaf), batch.labels)
         (slope,) = torch.autograd.grad(undisturbed, leaf, create_graph=True)
         moved = turned(leaf, slope, angle)
         return clean * undisturbed + (1 - clean) * functional.cross_entropy(module(moved), batch.labels)

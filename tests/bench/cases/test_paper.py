@@ -118,6 +118,13 @@ def test_shares_and_numbers_have_their_own_columns(figure):
                 paper._figure(Column("a", unit), setting, [run])
 
 
+def test_what_is_compared_by_ratio_is_positive():
+    column, setting = Column("a", "nats", by_ratio=True), lines(True)[0]
+    assert paper._figure(column, setting, [paper.Kept("", Measured({"a": 0.5}), 0.0, None)]).ours.value == 0.5
+    with pytest.raises(ValueError, match=r"`a` is compared by ratio and must be positive, got 0\.0"):
+        paper._figure(column, setting, [paper.Kept("", Measured({"a": 0.0}), 0.0, None)])
+
+
 def test_a_loss_that_is_no_number_is_one_line_with_its_step(tmp_path, monkeypatch):
     failing = Experiment(lambda _: (Setting("one", Attacked(RECIPE, 0.1)),), COLUMNS)
     monkeypatch.setattr(paper, "EXPERIMENTS", {**EXPERIMENTS, "T23": failing})

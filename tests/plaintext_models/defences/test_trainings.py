@@ -1,6 +1,7 @@
 """What defences make of a training, beside closed forms."""
 
 from dataclasses import replace
+from functools import partial
 
 import pytest
 import torch
@@ -17,9 +18,11 @@ from plaintext_models.defences.distillation import Distillation
 from plaintext_models.defences.generator import Generator
 from plaintext_models.defences.gradient_penalty import GradientPenalty
 from plaintext_models.defences.logit_noise import LogitNoise
+from plaintext_models.nets.denoising import Denoising
 from plaintext_models.nets.mlp import mlp
 from plaintext_models.training.adversarial import mixed
 from plaintext_models.training.loop import Batch, cross_entropy
+from plaintext_models.training.turned import anticipating
 from plaintext_models.zoo.recipe import Hardening
 from plaintext_models.zoo.registry import RECIPES
 
@@ -44,6 +47,14 @@ def test_the_penalty_is_the_squared_gradient():
     assert value.item() == pytest.approx(expected.item())
     ours = torch.autograd.grad(value, module[1].weight)[0]
     assert torch.allclose(ours, torch.autograd.grad(expected, module[1].weight)[0])
+
+
+@pytest.mark.parametrize("loss", [GradientPenalty(0.5).loss, partial(anticipating, angle=0.1)])
+def test_networks_with_attention_have_a_second_derivative(loss):
+    module = nn.Sequential(nn.Conv2d(1, 4, 1), Denoising(4, "gaussian"), nn.Flatten(), nn.Linear(64, 3))
+    loss(module)(torch.empty(0), batch()).backward()
+    assert all(parameter.grad.isfinite().all() for parameter in module.parameters())
+    assert module[1].theta.weight.grad.any()
 
 
 def test_without_weight_there_is_no_penalty(digits):
