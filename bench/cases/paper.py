@@ -11,7 +11,7 @@ from bench.cases.options import PaperOptions
 from bench.harness.case import Reporter, Silent
 from bench.harness.machine import available_threads
 from bench.papers.columns import SHARE, Column
-from bench.papers.experiment import Experiment, Setting
+from bench.papers.experiment import Experiment, Setting, Unattacked
 from bench.papers.processes import in_processes
 from bench.papers.registry import EXPERIMENTS
 from bench.papers.store import Kept, found, kept, loaded
@@ -36,6 +36,7 @@ class PaperJob:
         images: How many test images are attacked.
         data: The folder of the data; None for where it is found by itself.
         keep: The folder of finished runs and trainings.
+        clean: Whether nothing is attacked: only what is `Unattacked` is measured, of all test images.
         processes: How many processes make runs.
     """
 
@@ -43,6 +44,7 @@ class PaperJob:
     quick: bool
     seeds: tuple[int, ...]
     images: int
+    clean: bool
     data: Path | None
     keep: Path
     processes: int = 1
@@ -51,6 +53,12 @@ class PaperJob:
     def title(self) -> str:
         """The identifier."""
         return self.identifier
+
+    @property
+    def settings(self) -> tuple[Setting, ...]:
+        """What is run."""
+        every = EXPERIMENTS[self.identifier].settings(self.quick)
+        return tuple(one for one in every if not self.clean or isinstance(one.subject, Unattacked))
 
 
 def chosen(names: Sequence[str]) -> tuple[str, ...]:
@@ -66,21 +74,25 @@ def jobs(options: PaperOptions) -> tuple[PaperJob, ...]:
     """A job for every identifier.
 
     Raises:
-        ValueError: There are not as many test images.
+        ValueError: There are not as many test images, or none is attacked.
         DatasetError: The data is missing.
     """
+    if options.clean and options.images:
+        raise ValueError("`--images` must be left out with `--clean`, which attacks nothing and asks all test images")
     asked: list[PaperJob] = []
     for identifier in chosen(options.identifier):
         experiment = EXPERIMENTS[identifier]
         scale = experiment.quick if options.quick else experiment.full
-        images = (options.images or scale.images) if scale.images else 0
+        images = 0 if options.clean else (options.images or scale.images) if scale.images else 0
         for name in {setting.subject.dataset for setting in experiment.settings(options.quick)}:
             available = len(loaded(name, options.data).test_images)
             if images > available:
                 raise ValueError(f"`--images` must be at most {available} for {identifier}, got {images}")
         seeds = tuple(range(options.seed, options.seed + (options.seeds or scale.seeds)))
         processes = min(len(seeds), options.processes or available_threads())
-        asked.append(PaperJob(identifier, options.quick, seeds, images, options.data, options.keep, processes))
+        asked.append(
+            PaperJob(identifier, options.quick, seeds, images, options.clean, options.data, options.keep, processes)
+        )
     return tuple(asked)
 
 
@@ -91,10 +103,11 @@ def measure(job: PaperJob, reporter: Reporter) -> tuple[PaperRow, ...]:
         ValueError: A kept file is damaged.
         FloatingPointError: The loss of a training is no longer finite; what is finished stays kept.
     """
-    experiment = EXPERIMENTS[job.identifier]
-    settings = experiment.settings(job.quick)
-    if not settings:
+    experiment, settings = EXPERIMENTS[job.identifier], job.settings
+    if not experiment.settings(job.quick):
         reporter.say(f"{job.identifier} is left out, being large: python -m bench paper {job.identifier} --full")
+    elif not settings:
+        reporter.say(f"{job.identifier} is left out: nothing of it is measured without an attack")
     _share_out(job, settings, reporter)
     rows: list[PaperRow] = []
     for number, setting in enumerate(settings):
@@ -127,7 +140,7 @@ def _share_out(job: PaperJob, settings: Sequence[Setting], reporter: Reporter) -
 
 def _made(job: PaperJob, number: int, seed: int) -> None:
     """Make a run, of which nothing goes back to the process that asked for it: it is kept."""
-    _run(job, EXPERIMENTS[job.identifier].settings(job.quick)[number], seed, Silent())
+    _run(job, job.settings[number], seed, Silent())
 
 
 def _run(job: PaperJob, setting: Setting, seed: int, reporter: Reporter) -> Kept:
@@ -148,8 +161,8 @@ def _kept(job: PaperJob, setting: Setting, seed: int) -> Kept | None:
     return found(setting.subject, dataset, _effort(job), job.images, seed, keep=job.keep)
 
 
-def _effort(job: PaperJob) -> Effort:
-    return QUICK if job.quick else FULL
+def _effort(job: PaperJob) -> Effort | None:
+    return None if job.clean else QUICK if job.quick else FULL
 
 
 def _where(setting: Setting, seed: int) -> str:
@@ -157,10 +170,14 @@ def _where(setting: Setting, seed: int) -> str:
 
 
 def _row(job: PaperJob, experiment: Experiment, setting: Setting, runs: Sequence[Kept]) -> PaperRow:
-    measured = {column.name for column in experiment.columns}
-    if unknown := sorted({name for run in runs for name in run.measured.figures} - measured):
+    measured = {name for run in runs for name in run.measured.figures}
+    if unknown := sorted(measured - {column.name for column in experiment.columns}):
         raise ValueError(f"`columns` of {job.identifier} must name {', '.join(unknown)}")
-    orders = (order for order in experiment.orders if order.higher == setting.name)
+    said = (
+        (order.column, order.lower, order.lower_column or order.column)
+        for order in experiment.orders
+        if order.higher == setting.name
+    )
     return PaperRow(
         job.identifier,
         setting.name,
@@ -170,12 +187,13 @@ def _row(job: PaperJob, experiment: Experiment, setting: Setting, runs: Sequence
         job.images,
         job.seeds,
         tuple(figure for column in experiment.columns if (figure := _figure(column, setting, runs)) is not None),
-        tuple((order.column, order.lower, order.lower_column or order.column) for order in orders),
+        tuple(one for one in said if not job.clean or measured.issuperset((one[0], one[2]))),
         tuple(run.key for run in runs),
         sum(run.seconds for run in runs),
         tuple(str(run.arrays) for run in runs if run.arrays is not None),
         tuple(experiment.pictures.items()),
         experiment.hours,
+        job.clean,
     )
 
 

@@ -18,6 +18,7 @@ from plaintext_models.attacks.core.losses import cross_entropy
 from plaintext_models.attacks.core.target import Target
 from plaintext_models.attacks.nearest.deepfool import deepfool
 from plaintext_models.attacks.sparse.local_search import local_search
+from plaintext_models.defences.defence import Defended
 from plaintext_models.evaluation.card import Effort
 from plaintext_models.evaluation.judge import Share
 from plaintext_models.stochastic.moments import expected_squared_error
@@ -59,9 +60,13 @@ class Accuracy(OfTraining):
 
     def measure(self, run: Run) -> Measured:
         """Train the network, and ask it."""
-        trained = run.trained(self.training)
-        target = self.training.defended(trained.module, torch.Generator().manual_seed(run.seed)).target
-        figures: dict[str, Share | float] = {"accuracy": right(target, run, self.tests, self.votes)}
+        return self.unattacked(run)
+
+    def unattacked(self, making: Making) -> Measured:
+        """All of it."""
+        trained = making.trained(self.training)
+        target = self.training.defended(trained.module, torch.Generator().manual_seed(making.seed)).target
+        figures: dict[str, Share | float] = {"accuracy": right(target, making, self.tests, self.votes)}
         if self.votes == 1:
             figures["best epoch"] = max(counted(trained.record, VALIDATION), key=lambda share: share.count)
         return Measured(figures)
@@ -113,13 +118,23 @@ class Attacks(OfTraining):
 
     quick: bool
 
+    def unattacked(self, making: Making) -> Measured:
+        """The accuracy of one draw."""
+        return Measured({"clean": self._clean(self._defended(making), making)})
+
+    def _defended(self, making: Making) -> Defended:
+        module = making.trained(self.training).module
+        return self.training.defended(module, torch.Generator().manual_seed(making.seed))
+
+    def _clean(self, defended: Defended, making: Making) -> Share:
+        return right(defended.target, making, len(making.dataset.test_images), 1)
+
     def measure(self, run: Run) -> Measured:
         """Train the network, and attack it in all ways."""
-        module = run.trained(self.training).module
-        defended = self.training.defended(module, torch.Generator().manual_seed(run.seed))
+        defended = self._defended(run)
         target, (images, labels) = defended.target, run.attacked()
         goal, few = Goal(labels), LOCAL[self.quick]
-        figures: dict[str, Share | float] = {"clean": right(target, run, len(run.dataset.test_images), 1)}
+        figures: dict[str, Share | float] = {"clean": self._clean(defended, run)}
         run.report("attacks as published")
         found = deepfool(target, images, goal, "l2")
         pixels = Ball("l0", 5 * ROUNDS[self.quick])
@@ -237,7 +252,7 @@ def counted(record: Arrays, name: str) -> list[Share]:
     return [Share(int(count), held_out if name == VALIDATION else disturbed) for count in record[name]]
 
 
-def right(target: Target, run: Run, tests: int, votes: int) -> Share:
+def right(target: Target, run: Making, tests: int, votes: int) -> Share:
     """How many of the first test images most of some draws answer rightly."""
     images, labels = (torch.from_numpy(part[:tests]) for part in (run.dataset.test_images, run.dataset.test_labels))
     answers = torch.cat([majority(ballots(target, part, votes)) for part in images.split(1000)])

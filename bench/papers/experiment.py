@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import torch
 from numpy.typing import NDArray
@@ -106,6 +106,14 @@ class Subject(Protocol):
 
     def measure(self, run: Run) -> Measured:
         """Measure it from scratch."""
+
+
+@runtime_checkable
+class Unattacked(Protocol):
+    """A subject of which something is worth knowing before it is attacked."""
+
+    def unattacked(self, making: Making) -> Measured:
+        """What no attack is needed for, of all test images: some of the figures that `Subject.measure` gives."""
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from bench.papers.experiment import Measured, Run
+from bench.papers.experiment import Making, Measured, Run
 from bench.papers.masked import Head, Network, View, seen
 from plaintext_models.attacks.ball.pgd import pgd
 from plaintext_models.attacks.black_box.square import square
@@ -45,7 +45,7 @@ class Seen:
         """What is measured of it."""
         raise NotImplementedError
 
-    def defended(self, run: Run, seed: int | None = None) -> tuple[nn.Module, Defended]:
+    def defended(self, run: Making, seed: int | None = None) -> tuple[nn.Module, Defended]:
         """The trained network, and what attackers know of it; its draws are decided by a seed, or else the run's."""
         module = run.trained(self.network).module
         return module, seen(module, run.seed if seed is None else seed, self.view)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from bench.papers.columns import Column, Drawing, curve, histogram, matrix
-from bench.papers.experiment import Measured, Run
+from bench.papers.experiment import Making, Measured, Run
 from bench.papers.masked_attacks import PART, Seen, adaptive, fgsm, right
 from plaintext_models.attacks.core.ball import Ball
 from plaintext_models.attacks.core.losses import cross_entropy
@@ -107,6 +107,12 @@ class Swept(Seen):
             one, most = adaptive(defended, images[:few], labels[:few], Ball("linf", radius), run)
             figures |= {f"adaptive, one draw {radius:g}": one, f"adaptive, majority {radius:g}": most}
         return Measured(figures)
+
+    def unattacked(self, making: Making) -> Measured:
+        """The accuracy of one draw."""
+        _, defended = self.defended(making)
+        tests = map(torch.from_numpy, (making.dataset.test_images, making.dataset.test_labels))
+        return Measured({CLEAN: right(defended.target, *tests)})
 
 
 @dataclass(frozen=True)

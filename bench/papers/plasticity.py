@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 import torch
+from torch import Tensor
 
 from bench.papers.columns import Column, Drawing, curve
-from bench.papers.experiment import Experiment, Measured, Order, Printed, Run, Scale, Setting
+from bench.papers.experiment import Experiment, Making, Measured, Order, Printed, Run, Scale, Setting
 from bench.papers.phases import Budget, Clean, Hardened, Network, fooled, right
 from plaintext_models.attacks.core.ball import Ball
 from plaintext_models.attacks.core.target import Target
@@ -66,7 +67,7 @@ class TwoPhases:
         """The line of Table 5.1, what the attack does before and after, and the card after."""
         first, second = run.trained(self.before), run.trained(Hardened(self.before, self.radius, self.reference))
         radius, budget = float(second.record["radius"]), self.before.budget
-        tests = torch.from_numpy(run.dataset.test_images), torch.from_numpy(run.dataset.test_labels)
+        tests = _tests(run)
         images, labels = run.attacked()
         figures: dict[str, Share | float] = {"radius": radius}
         for trained, (train, test, success) in (
@@ -82,6 +83,10 @@ class TwoPhases:
         target, ball = Target(second.module), Ball("linf", radius)
         figures[ADAPTIVE] = evaluate(target, images, labels, ball, seed=run.seed, effort=run.effort).verdict
         return Measured(figures)
+
+    def unattacked(self, making: Making) -> Measured:
+        """The accuracy after the first phase."""
+        return Measured({TEST: right(making.trained(self.before).module, *_tests(making))})
 
 
 @dataclass(frozen=True)
@@ -107,6 +112,10 @@ class Epochs:
                 joined = (*first.record[part], *second.record[part])
                 figures |= {f"{part}, {name} {i}": _share(value, count) for i, value in enumerate(joined, 1)}
         return Measured(figures)
+
+
+def _tests(making: Making) -> tuple[Tensor, Tensor]:
+    return torch.from_numpy(making.dataset.test_images), torch.from_numpy(making.dataset.test_labels)
 
 
 def _share(value: float, count: int) -> Share:

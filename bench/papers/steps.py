@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from bench.papers.experiment import Measured, Run
+from bench.papers.experiment import Making, Measured, Run
 from bench.papers.fitted import Fitted
 from plaintext_models.attacks.ball.ascend import ascend
 from plaintext_models.attacks.ball.rotation import rotate
@@ -91,10 +91,18 @@ class OneStep(OfTraining):
             figures["training error"] = Share.of(_wrong(module, few, told))
         return Measured({**figures, "adaptive": worst(module, images, labels, run)})
 
+    def unattacked(self, making: Making) -> Measured:
+        """The error."""
+        images, labels = self._tests(making)
+        return Measured({"error": Share.of(_wrong(making.trained(self.training).module, images, labels))})
+
     def _images(self, run: Run) -> tuple[Tensor, Tensor]:
-        used = self.training.data(run.dataset)
-        images, labels = (torch.from_numpy(part[: run.images]) for part in (used.test_images, used.test_labels))
-        return images, labels
+        images, labels = self._tests(run)
+        return images[: run.images], labels[: run.images]
+
+    def _tests(self, making: Making) -> tuple[Tensor, Tensor]:
+        used = self.training.data(making.dataset)
+        return torch.from_numpy(used.test_images), torch.from_numpy(used.test_labels)
 
 
 @dataclass(frozen=True)

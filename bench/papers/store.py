@@ -25,7 +25,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from bench.papers.experiment import Arrays, Making, Measured, Run, Subject, Trained, Training
+from bench.papers.experiment import Arrays, Making, Measured, Run, Subject, Trained, Training, Unattacked
 from intnn.machine import sources
 from intnn.storage.document import write_atomically
 from plaintext_models.data import datasets
@@ -95,9 +95,10 @@ def making(dataset: Dataset, seed: int, *, keep: Path, report: Report) -> Making
     return given
 
 
-def run_key(subject: Subject, dataset: Dataset, effort: Effort, images: int, seed: int) -> str:
-    """The SHA-256 of everything that determines a run."""
-    return _digest(subject, dataset, seed, {"attack": [plain(effort), images], "tests": _tests(dataset)})
+def run_key(subject: Subject, dataset: Dataset, effort: Effort | None, images: int, seed: int) -> str:
+    """The SHA-256 of everything that determines a run; see `kept`."""
+    attack = None if effort is None else [plain(effort), images]
+    return _digest(subject, dataset, seed, {"attack": attack, "tests": _tests(dataset)})
 
 
 def training_key(training: Training, dataset: Dataset, seed: int) -> str:
@@ -105,8 +106,10 @@ def training_key(training: Training, dataset: Dataset, seed: int) -> str:
     return _digest(training, dataset, seed, {})
 
 
-def found(subject: Subject, dataset: Dataset, effort: Effort, images: int, seed: int, *, keep: Path) -> Kept | None:
-    """The run of a subject, if exactly this one is in the folder.
+def found(
+    subject: Subject, dataset: Dataset, effort: Effort | None, images: int, seed: int, *, keep: Path
+) -> Kept | None:
+    """The run of a subject, if exactly this one is in the folder; see `kept`.
 
     Raises:
         ValueError: A file is damaged.
@@ -116,14 +119,14 @@ def found(subject: Subject, dataset: Dataset, effort: Effort, images: int, seed:
 
 
 def kept(
-    subject: Subject, dataset: Dataset, effort: Effort, images: int, seed: int, *, keep: Path, report: Report
+    subject: Subject, dataset: Dataset, effort: Effort | None, images: int, seed: int, *, keep: Path, report: Report
 ) -> Kept:
     """The run of a subject: from the folder if exactly this one is there, else made and put there.
 
     Args:
         subject: What to measure.
         dataset: Its data set.
-        effort: How hard the card's attacks try.
+        effort: How hard the card's attacks try; None to attack nothing, of a subject that is `Unattacked`.
         images: How many test images are attacked.
         seed: Determines everything random.
         keep: The folder.
@@ -140,8 +143,12 @@ def kept(
     keep.mkdir(parents=True, exist_ok=True)
     begin = time.process_time()
     with deterministic(seed):
-        trained = making(dataset, seed, keep=keep, report=report).trained
-        measured = subject.measure(Run(seed, dataset, trained, report, images, effort))
+        given = making(dataset, seed, keep=keep, report=report)
+        if effort is not None:
+            measured = subject.measure(Run(seed, dataset, given.trained, report, images, effort))
+        else:
+            assert isinstance(subject, Unattacked)
+            measured = subject.unattacked(given)
     seconds = round(time.process_time() - begin, 3)
     for name, figure in measured.figures.items():
         if not isinstance(figure, Share) and not math.isfinite(figure):

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 ACROSS = 4  # columns of a table that 80 letters have room for
 TABLED = 12  # columns of a picture, at most, that tables have as well
+POINT = 0.01
 
 
 @dataclass(frozen=True)
@@ -78,6 +79,7 @@ class PaperRow:
         arrays: For every seed the file that holds what only pictures show, if there is one.
         pictures: How those arrays are drawn: their names, and one of `experiment.Shown`.
         full_hours: What the full version is estimated to take, in hours of one core; None where that is not known.
+        clean: Whether nothing was attacked, and only that measured which needs no attack, of all test images.
     """
 
     identifier: str
@@ -94,6 +96,7 @@ class PaperRow:
     arrays: tuple[str, ...] = ()
     pictures: tuple[tuple[str, str], ...] = ()
     full_hours: float | None = None
+    clean: bool = False
 
     def figure(self, column: str) -> Figure:
         """The figure of a column.
@@ -168,10 +171,30 @@ def _verdict(higher: Figure | None, lower: Figure | None) -> str:
     return found if by.low <= printed <= by.high else f"{found}, without the document's {higher.signed(printed)}"
 
 
+def nearness(rows: Sequence[PaperRow]) -> Iterator[str]:
+    """How many accuracies that a document prints are reached within a point, and how far off the others are.
+
+    Of rows of which nothing was attacked.
+    """
+    for identifier in dict.fromkeys(row.identifier for row in rows if row.clean):
+        printed = {
+            f"{row.setting}, {figure.column.name}": (figure, figure.difference)
+            for row in rows
+            for figure in row.figures
+            if row.clean and row.identifier == identifier and figure.column.unit == SHARE
+            if figure.difference is not None
+        }
+        far = [f"{name} {one.signed(off)}" for name, (one, off) in printed.items() if abs(off) > POINT]
+        if printed:
+            others = f"; the others by {', '.join(far)}" if far else ""
+            yield f"{identifier}: {len(printed) - len(far)} of {len(printed)} printed accuracies within a point{others}"
+
+
 def heading(rows: Sequence[PaperRow]) -> str:
     """How much was run for a result, in a sentence."""
     first = rows[0]
-    names = [*dict.fromkeys(row.dataset for row in rows), _counted(first.images, "image")] if first.images else []
+    told = "all test images, none attacked" if first.clean else _counted(first.images, "image")
+    names = [*dict.fromkeys(row.dataset for row in rows), told] if first.images or first.clean else []
     smaller = f"; smaller: {first.smaller}" if first.quick and first.smaller else ""
     run = ", ".join([*names, f"{_counted(len(first.seeds), 'seed')} from {first.seeds[0]}"])
     seconds = sum(row.seconds for row in rows)
@@ -215,7 +238,7 @@ def show(console: Console, rows: Sequence[PaperRow]) -> None:
         for part in printed:
             for start in range(0, len(part), ACROSS):
                 console.print(_table(own, part[start : start + ACROSS]), highlight=False)
-        for sentence in orderings(own):
+        for sentence in (*nearness(own), *orderings(own)):
             console.print(sentence, highlight=False, markup=False, soft_wrap=True)
         if sum(map(len, printed)) < len(columns(own)):
             console.print("more is drawn by `--report`", highlight=False)

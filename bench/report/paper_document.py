@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from bench.papers.columns import SHARE, Column
-from bench.report.paper import PaperRow, cells, difference_text, heading, orderings, published_text, tabled
+from bench.report.paper import PaperRow, cells, difference_text, heading, nearness, orderings, published_text, tabled
 from bench.report.paper_drawings import Picture, pictures
 from bench.tables.documents import PUBLISHED
 
@@ -95,7 +95,7 @@ def _blocks(rows: Sequence[PaperRow]) -> Iterator[Block]:
         yield f"{heading(own)}."
         for across in tabled(own):
             yield from (_table(own, across[start : start + ACROSS]) for start in range(0, len(across), ACROSS))
-        if verdicts := tuple(orderings(own)):
+        if verdicts := (*nearness(own), *orderings(own)):
             yield List(verdicts)
         yield from pictures(own)
     yield Title("What was not run")
@@ -131,7 +131,7 @@ def _not_run(found: Mapping[str, Sequence[PaperRow]]) -> Iterator[str]:
         if not own:
             about = PUBLISHED[identifier]
             yield f"{identifier}, {about.title}: python -m bench paper {identifier}{'' if about.quick else ' --full'}"
-        elif own[0].quick:
+        elif own[0].quick or own[0].clean:
             hours = own[0].full_hours
             takes = "not estimated" if hours is None else f"about {hours:g} h of one core"
             yield f"{identifier} in full, {takes}: python -m bench paper {identifier} --full"

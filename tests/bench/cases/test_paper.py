@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 from typer.testing import CliRunner
 
 from bench.__main__ import app
@@ -15,7 +16,10 @@ from bench.harness.rows import read
 from bench.papers.attacked import CLEAN, COLUMNS, ONE_DRAW, PUBLISHED, Attacked
 from bench.papers.columns import Column
 from bench.papers.experiment import Experiment, Measured, Order, Printed, Setting
+from bench.papers.fitted import Fitted
 from bench.papers.registry import EXPERIMENTS
+from bench.papers.steps import OneStep
+from bench.papers.store import making
 from bench.tables import documents
 from plaintext_models.evaluation.card import Effort
 from plaintext_models.evaluation.judge import Share
@@ -78,6 +82,32 @@ def test_rows_are_kept_and_taken_again(tmp_path, short, monkeypatch):
     assert f"Report written to {tmp_path / 'report'}" in again.output.replace("\n", "")
     assert {path.name for path in (tmp_path / "report").iterdir()} == {"report.md", "report.html"}
     assert [envelope.row for envelope in read(file)] == rows
+
+
+def test_nothing_is_attacked_of_what_can_be_measured_so(tmp_path, monkeypatch):
+    trainings = {"one": Fitted(RECIPE), "other": Fitted(replace(RECIPE, epochs=1))}
+    some = tuple(Setting(name, OneStep(how), {"error": Printed(0.5)}) for name, how in trainings.items())
+    orders = (Order("other", "one", "error"), Order("other", "one", "error FGSM"))
+    mixed = Experiment(lambda _: (*some, Setting("attacked", Attacked(RECIPE, 0.1))), (Column("error"),), orders)
+    monkeypatch.setattr(paper, "EXPERIMENTS", {**EXPERIMENTS, "A2": mixed})
+    file = tmp_path / "rows.json"
+    result = invoke("A2", "T23", "--clean", "--seeds", 2, "--keep", tmp_path, "--json", file, "--processes", 1)
+    assert result.exit_code == 0, result.output
+    rows = [envelope.row for envelope in read(file)]
+    assert [(row["setting"], row["images"], row["clean"]) for row in rows] == [("one", 0, True), ("other", 0, True)]
+    dataset = paper.loaded("digits", None)
+    for row, how in zip(rows, trainings.values(), strict=True):
+        (figure,) = row["figures"]
+        for seed, run in enumerate(figure["runs"]):
+            given = making(dataset, seed, keep=tmp_path, report=lambda _: None)
+            wrong = (
+                how.fit(given).module(torch.from_numpy(dataset.test_images)).argmax(1).numpy() != dataset.test_labels
+            )
+            assert (run["count"], run["n"]) == (wrong.sum(), 360)
+    assert [row["said_higher"] for row in rows] == [[], [["error", "one", "error"]]]
+    assert "all test images, none attacked" in result.output
+    assert "A2: 0 of 2 printed accuracies within a point; the others by one, error -" in result.output
+    assert "T23 is left out: nothing of it is measured without an attack" in result.output
 
 
 def test_processes_keep_the_runs_that_one_keeps(tmp_path):
@@ -167,6 +197,12 @@ def test_what_has_no_quick_version_says_so(tmp_path, monkeypatch):
     monkeypatch.setattr(Silent, "say", lambda _, line: said.append(line))
     assert paper.measure(job, Silent()) == ()
     assert said == ["M33 is left out, being large: python -m bench paper M33 --full"]
+
+
+def test_images_are_chosen_only_where_some_are_attacked():
+    result = invoke("A2", "--clean", "--images", 5)
+    assert result.exit_code == 2
+    assert "`--images` must be left out with `--clean`" in " ".join(result.output.split())
 
 
 def test_missing_data_names_the_remedy(tmp_path):

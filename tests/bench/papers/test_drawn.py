@@ -85,6 +85,8 @@ def test_the_table_of_attacks(run):
     assert set(figures) == names("S20")
     # on the boundary of one draw another one is right again; whoever averages over draws is not misled by that
     assert figures["FGSM, n = 10"].value > figures["adaptive 0.3"].value
+    assert drawn_subjects.Attacks(NORMAL, quick=True).unattacked(run).figures == {"clean": figures["clean"]}
+    assert figures["clean"].n == len(run.dataset.test_images)
 
 
 def test_the_theorem_holds_by_drawing(run):

@@ -80,6 +80,12 @@ def test_every_subject_gives_its_columns(subject, columns, run, monkeypatch):
     assert set(figures) <= {column.name for column in columns}
 
 
+def test_the_unattacked_figure_is_the_clean_one_of_all_tests(run):
+    every = replace(run, images=len(run.dataset.test_images))
+    for subject in (Swept(PLAIN, "deterministic", thorough=False), Swept(GATES, thorough=False)):
+        assert subject.unattacked(run).figures == {"clean": subject.measure(every).figures["clean"]}
+
+
 def test_neighbours_are_no_more_independent_than_the_images_that_they_are_of(run):
     found = Clustered(PLAIN, "deterministic").measure(run).figures["neighbours of its class"]
     assert found.n == run.images

@@ -91,7 +91,9 @@ def test_nothing_is_fooled_where_nothing_is_right(run):
 
 
 def test_the_table_has_all_its_columns_and_epochs_are_joined(run):
-    found = TwoPhases(DEEP, SHALLOW, 0.1, "digits").measure(run).figures
+    subject = TwoPhases(DEEP, SHALLOW, 0.1, "digits")
+    found = subject.measure(run).figures
+    assert subject.unattacked(run).figures == {plasticity.TEST: found[plasticity.TEST]}
     assert set(found) == names(plasticity.EXPERIMENTS["T46"])
     assert found["radius"] == 0.1
     assert found["test"].n == len(DIGITS.test_images)

@@ -50,6 +50,15 @@ def test_figures_are_those_that_are_declared(run, identifier, subject):
     assert set(subject.measure(run).figures) == names(identifier) - missing
 
 
+@pytest.mark.parametrize("training", [SOFTMAX, LOGISTIC])
+def test_the_unattacked_figure_is_the_error_of_all_tests(run, training):
+    subject = steps.OneStep(training)
+    few, every = (replace(run, images=images) for images in (30, 360))
+    found = subject.unattacked(few).figures
+    assert found == {"error": subject.measure(every).figures["error"]}
+    assert found["error"].n == (360 if training == SOFTMAX else sum(run.dataset.test_labels % 4 == 3))  # 3 and 7
+
+
 def test_the_activation_grows_as_predicted(run):
     figures = steps.Growth(LOGISTIC).measure(run).figures
     assert figures["growth"] == pytest.approx(figures["radius x mean weight x size"], rel=1e-4)

@@ -159,6 +159,7 @@ def test_whatever_decides_about_a_run_is_in_its_digest(monkeypatch):
         (one, DIGITS, QUICK, 21, 0),
         (one, shorter, QUICK, 20, 0),
         (one, DIGITS, LITTLE, 20, 0),
+        (one, DIGITS, None, 20, 0),
         (replace(one, radius=0.2), DIGITS, QUICK, 20, 0),
         (replace(one, defence="T24"), DIGITS, QUICK, 20, 0),
         (replace(one, defence=None), DIGITS, QUICK, 20, 0),

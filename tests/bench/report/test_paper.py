@@ -9,7 +9,7 @@ from scipy import stats
 
 from bench.papers.columns import Column
 from bench.report.intervals import Estimate
-from bench.report.paper import Figure, PaperRow, excess, heading, orderings, published_text, show
+from bench.report.paper import Figure, PaperRow, excess, heading, nearness, orderings, published_text, show
 from plaintext_models.evaluation.judge import Share
 
 CLEAN, STEP = Column("clean"), Column("FGSM")
@@ -102,7 +102,24 @@ def test_names_are_printed_as_they_are():
 
 def test_what_attacks_nothing_names_no_images():
     assert heading([ROW]) == "quick: digits, 10 images, 1 seed from 0, 0 s of one core; shares in %"
+    said = "quick: digits, all test images, none attacked, 1 seed from 0, 0 s of one core; shares in %"
+    assert heading([replace(ROW, images=0, clean=True)]) == said
     assert heading([replace(ROW, images=0)]) == "quick: 1 seed from 0, 0 s of one core; shares in %"
+
+
+def test_what_attacks_nothing_says_how_near_it_comes():
+    def row(setting, *differences, clean=True):
+        figures = (
+            Figure(column, SOME, 0.5, None, off) for column, off in zip((CLEAN, STEP), differences, strict=False)
+        )
+        return replace(ROW, setting=setting, figures=tuple(figures), clean=clean)
+
+    rows = [row("near", 0.0099, -0.0101), row("far", 0.02), row("unprinted", None), row("attacked", 0.5, clean=False)]
+    said = "T23: 1 of 3 printed accuracies within a point; the others by near, FGSM -1.0, far, clean +2.0"
+    assert list(nearness(rows)) == [said]
+    assert list(nearness(rows[:1])) == ["T23: 1 of 2 printed accuracies within a point; the others by near, FGSM -1.0"]
+    assert list(nearness([row("near", -0.01)])) == ["T23: 1 of 1 printed accuracies within a point"]
+    assert not list(nearness([row("unprinted", None), row("attacked", 0.5, clean=False)]))
 
 
 def test_figures_are_printed_in_their_units():
