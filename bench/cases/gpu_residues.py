@@ -12,6 +12,7 @@ from numba import cuda
 from he import Circuit, compile_approximate, compile_exact
 from he.compiler.search import PackingName
 from he.engines.cuda.engine import CudaEngine
+from he.engines.cuda.pieces import Pieces
 from he.engines.cuda.products import CudaProducts
 from he.engines.cuda.requests import Requests
 from he.engines.rns.buffers import Buffers
@@ -23,8 +24,8 @@ from he.engines.rns.threads import Workers
 from he.formats import compact, hybrid
 from he.formats.compact import Form
 from he.formats.switching import RELINEARISATION
-from he.kernels.cuda import transform
-from he.kernels.cuda.columns import NONE
+from he.kernels.cuda import columns, transform
+from he.kernels.cuda.columns import NONE, PIECES
 from he.kernels.passes import evaluate
 from he.kernels.tables.chain import Chain, chain
 from he.parties.rehearsal import random_ciphertext
@@ -33,7 +34,10 @@ from he.ring.params import Parameters
 from he.ring.primes import ntt_primes
 from he.ring.scheme import Scheme
 from he.testing import square_graph, table_network
+from intnn.layers.activations import Activation
+from intnn.layers.linear import Dense
 from intnn.machine.cuda.launch import run
+from intnn.network.graph import Graph
 
 BITS = (50, 40, 30, 50)
 LEVELS = len(BITS)
@@ -59,6 +63,25 @@ def answers_agree(circuit: Circuit, *, graph: bool = False) -> bool:
     return all(ours.evaluate(request) == theirs.evaluate(request) for request in requests)
 
 
+def pieces_agree(circuit: Circuit) -> bool:
+    """Whether both engines answer requests with the same bytes that take every piece of pinned memory several times.
+
+    Raises:
+        ValueError: if a request fits them.
+    """
+    size, room = Form.fresh(circuit.parameters).bytes * len(circuit.program.inputs), PIECES * columns.PIECE_BYTES
+    if size <= room:
+        raise ValueError(f"`circuit` must take requests of more than {room} bytes, got {size}")
+    return answers_agree(circuit, graph=True)
+
+
+def wide_graph() -> Graph:
+    """A graph of two squares of sums of 256 inputs, each of which is a ciphertext: 34 MiB of them in a secure ring."""
+    rng = np.random.default_rng(7)
+    sums = Dense(rng.normal(size=(2, 256)) / 16, rng.normal(size=2))
+    return Graph((256,), (sums, Activation("square"), Dense(rng.normal(size=(3, 2)), rng.normal(size=3))))
+
+
 def transforms_agree(N: int, count: int) -> bool:
     """Whether rows of all primes are transformed as on the CPU, and back to what they were."""
     tables = chain(N, ntt_primes(BITS, N))
@@ -82,14 +105,14 @@ def arrivals_agree(N: int, count: int) -> bool:
     rng, numbers = np.random.default_rng(0), (*((1 << 64) // m + 2 | 1 for m in (4, 5)), *ntt_primes(BITS, N))
     constants = np.zeros((len(numbers), 6), np.uint64)
     constants[:, transform.MODULUS], constants[:, transform.ONE] = numbers, [(1 << 64) // p for p in numbers]
-    equal = []
+    equal, stream = [], cuda.stream()
     for seeded in (True, False):
         form = Form(numbers, N, True, 1.0, seeded)
         given = [random_ciphertext(form, rng) for _ in range(count)]
         residues = cuda.to_device(np.zeros((count, 2, len(numbers), N), np.uint64))
-        requests = Requests(form, cuda.to_device(constants), residues)
-        requests.copy(given, 0)
-        run(requests.launches)
+        requests = Requests(form, cuda.to_device(constants), residues, Pieces(count * form.bytes + 8, threads=1))
+        requests.copy(given, stream)
+        run(requests.launches, stream)
         found = residues.copy_to_host()
         equal.append(not requests.verdict(0)[0])
         equal += [np.array_equal(x, compact.read(one, form).residues) for x, one in zip(found, given, strict=True)]
@@ -159,3 +182,5 @@ def checks(N: int) -> Iterator[tuple[str, Callable[[], bool]]]:
         yield f"residues: tables in BFV, {packing}", partial(answers_agree, exact)
         yield f"residues: squares in CKKS, {packing}", partial(answers_agree, approximate)
         yield f"residues: squares in CKKS, {packing}, as a graph", partial(answers_agree, approximate, graph=True)
+    wide = compile_approximate(wide_graph(), images=4, packing="throughput")
+    yield "residues: squares in CKKS, requests of 34 MiB", partial(pieces_agree, wide)

@@ -32,6 +32,7 @@ class Evaluator(Protocol):
         Where weights are encrypted, inputs may be slots [slots] in the clear instead.
 
         Raises:
+            TypeError: if a ciphertext is no bytes.
             ValueError: if there are not as many inputs as the program has, or one is not a fresh ciphertext of the
                 circuit's parameters.
         """

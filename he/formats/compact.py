@@ -18,6 +18,7 @@ from itertools import product
 import numpy as np
 
 from he.formats.bits import packed, unpacked
+from he.formats.limits import require_bytes
 from he.formats.seal_bytes import CiphertextArray, LevelIds, read_ciphertext, require, write_ciphertext
 from he.ring.packed import SEED_BYTES, word_bits
 from he.ring.params import Parameters
@@ -119,13 +120,16 @@ def write_all(ciphertexts: Sequence[CiphertextArray], form: Form) -> bytes:
     return out.tobytes()
 
 
-def require_length(data: bytes | memoryview | np.ndarray, form: Form) -> None:
-    """Check that a ciphertext has the length of its form.
+def require_length(data: bytes | memoryview, form: Form) -> memoryview:
+    """Return a view of a ciphertext that has the length of its form, and keeps it while the view is there.
 
     Raises:
         SealDataError: if it has another one.
+        TypeError: if it is no bytes.
     """
-    require(len(data) == form.bytes, f"a ciphertext must have {form.bytes} bytes, got {len(data)}")
+    view = require_bytes(data, "a ciphertext")
+    require(len(view) == form.bytes, f"a ciphertext must have {form.bytes} bytes, got {len(view)}")
+    return view
 
 
 def require_residues(sound: bool) -> None:
@@ -142,8 +146,9 @@ def read(data: bytes | memoryview, form: Form, *, expand: bool = True) -> Cipher
 
     Raises:
         SealDataError: if the bytes have another length, or a residue is not below its prime.
+        TypeError: if they are no bytes.
     """
-    require_length(data, form)
+    data = require_length(data, form)
     named = form.seeded and expand
     residues = np.empty((form.polynomials + named, len(form.primes), form.degree), np.uint64)
     require_residues(unpacked(data, form.primes, residues[: form.polynomials]))

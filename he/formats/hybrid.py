@@ -14,6 +14,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from he.formats import compact
+from he.formats.limits import require_bytes
 from he.formats.seal_bytes import CiphertextArray, require
 from he.formats.switching import transform_rows
 from he.ring.gadget import Gadget
@@ -56,8 +57,9 @@ def read(data: bytes | memoryview, gadget: Gadget, scheme: Scheme) -> np.ndarray
 
     Raises:
         SealDataError: if the bytes are not as many as the key has, or a residue is not below its prime.
+        TypeError: if they are no bytes.
     """
-    form, due = digit_form(gadget, scheme), key_bytes(gadget)
+    form, due, data = digit_form(gadget, scheme), key_bytes(gadget), require_bytes(data, "an evaluation key")
     require(len(data) == due, f"a key of {len(gadget.groups)} digits must have {due} bytes, got {len(data)}")
     parts = (data[start : start + form.bytes] for start in range(0, due, form.bytes))
     return np.stack([_rows(compact.read(part, form, expand=False), gadget) for part in parts])
@@ -78,10 +80,10 @@ def read_all(
 
     Raises:
         SealDataError: if the bytes are not as many as these keys have, or a residue is not below its prime.
+        TypeError: if they are no bytes.
     """
-    due = sum(key_bytes(gadget) for _, gadget in keys)
-    require(len(data) == due, f"{len(keys)} keys must have {due} bytes, got {len(data)}")
-    view, start = memoryview(data), 0
+    view, due, start = require_bytes(data, "evaluation keys"), sum(key_bytes(gadget) for _, gadget in keys), 0
+    require(len(view) == due, f"{len(keys)} keys must have {due} bytes, got {len(view)}")
     for element, gadget in keys:
         stop = start + key_bytes(gadget)
         yield element, gadget, read(view[start:stop], gadget, scheme)

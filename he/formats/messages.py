@@ -16,7 +16,7 @@ from typing import Any
 
 from he.formats.digest import DIGEST_BYTES, hasher
 from he.formats.header import parsed
-from he.formats.limits import require_at_most
+from he.formats.limits import require_at_most, require_bytes
 
 _MAGIC = b"HEINF3"
 _OLDER = (b"HEINF1", b"HEINF2")
@@ -146,9 +146,7 @@ def message_digest(message: bytes) -> str:
     Raises:
         TypeError: if the message is no bytes.
     """
-    if not isinstance(message, bytes | bytearray | memoryview):
-        raise TypeError(f"a message must be bytes, got {type(message).__name__}")
-    return bytes(message[-DIGEST_BYTES:]).hex()
+    return require_bytes(message, "a message")[-DIGEST_BYTES:].hex()
 
 
 def require_size(kind: Kind, data: bytes, most: int) -> memoryview:
@@ -170,11 +168,7 @@ def largest_message(parts: int) -> int:
 
 
 def _view(kind: Kind, data: bytes) -> memoryview:
-    if not isinstance(data, bytes | bytearray | memoryview):
-        raise TypeError(f"a message with {_named(kind)} must be bytes, got {type(data).__name__}")
-    view = memoryview(data)
-    if view.format != "B" or view.ndim != 1 or not view.contiguous:
-        raise TypeError(f"a message with {_named(kind)} must be bytes one behind the other, got a view of others")
+    view = require_bytes(data, f"a message with {_named(kind)}")
     if view[: len(_MAGIC)] in _OLDER:
         raise MessageError(
             f"the message with {_named(kind)} was made by an older version of this toolkit; make it again"
@@ -183,7 +177,7 @@ def _view(kind: Kind, data: bytes) -> memoryview:
         raise MessageError(f"expected a message with {_named(kind)}, got bytes that are no message of this toolkit")
     if view[len(_MAGIC) : len(_MAGIC) + 1] != kind.value:
         raise MessageError(f"expected a message with {_named(kind)}, got one of another kind")
-    return view.toreadonly()
+    return view
 
 
 def _sound(runs: Any, size: int) -> bool:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from he.circuit.interface import Interface
 from he.formats import compact, switching
 from he.formats.compact import Form
+from he.formats.limits import require_bytes
 from he.formats.messages import (
     Kind,
     MessageError,
@@ -51,7 +52,7 @@ class PublicKey(ValueObject):
 
     def __post_init__(self) -> None:
         if isinstance(self.message, bytearray | memoryview):  # nobody may change what has been checked
-            object.__setattr__(self, "message", bytes(self.message))
+            object.__setattr__(self, "message", bytes(require_bytes(self.message, "a message with public key")))
         fields, parts = open_message(Kind.PUBLIC_KEY, self.message)
         require_fields(fields, "circuit", "key")
         if len(parts) != 1 or not all(isinstance(name, str) for name in fields.values()):

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 from numba import cuda
 
-from he.engines.cuda.requests import PINNED, Requests
+from he.engines.cuda.pieces import Pieces
+from he.engines.cuda.requests import Requests
 from he.engines.cuda.tape import Kernel, Plan
 from he.formats.compact import require_length, require_residues
 from he.kernels.cuda import rows, transform
@@ -74,12 +75,17 @@ class Resident:
 class Board:
     """One session's memory on the GPU of its circuit, whichever is in use: keys, values, and a stream of its own.
 
+    Everything that an evaluation copies and launches is on that stream, and over when it returns. The stream is one of
+    Numba's: it waits for CUDA's legacy default stream, on which Numba works otherwise, and that one for it, and for no
+    other stream.
+
     Args:
         resident: the prepared circuit.
         plan: its plan.
         keys: uint64 [rows, N], or what `keys_for` of another board returns.
         operands: uint64 [rows, N] for every encrypted operand, those that are multiplied with times 2**52.
         graph: whether evaluations after the first one are started as a graph.
+        threads: the number of threads that copy large inputs to where the GPU reads them.
 
     Attributes:
         keys: the keys.
@@ -94,6 +100,7 @@ class Board:
         operands: Sequence[np.ndarray] = (),
         *,
         graph: bool = True,
+        threads: int = 1,
     ) -> None:
         N = resident.tables.N
         self._resident, self._form, self._lock = resident, plan.form, threading.Lock()
@@ -105,23 +112,24 @@ class Board:
             self._memory = cuda.device_array((plan.rows, N), np.uint64)
             for first, operand in zip(plan.operands, operands, strict=True):
                 self._memory[first : first + len(operand)].copy_to_device(operand)
-            self._inputs = [self._memory[first : first + plan.input_rows] for first in plan.inputs]
-            self._pinned: Sequence[np.ndarray | None] = [None] * len(plan.inputs)
-            if plan.form is None and 0 < 8 * N * plan.input_rows * len(plan.inputs) <= PINNED:
-                self._pinned = cuda.pinned_array((len(plan.inputs), plan.input_rows, N), np.uint64)
-            self._requests = self._requests_of(plan)
+            self._pieces = Pieces(plan.copied_bytes(N), threads)
+            self._parts, self._requests = self._inputs_of(plan)
             self._outputs = [self._memory[first : first + plan.output_rows] for first in plan.outputs]
             steps = [launch for step in resident.steps for launch in self._bound(*step)]
             self.launches = [*(self._requests.launches if self._requests else ()), *steps]
             self._start_on_bytes, self._start_on_rows = (Repeated(x, graph=graph) for x in (self.launches, steps))
 
-    def _requests_of(self, plan: Plan) -> Requests | None:
-        """Return where inputs come to as bytes, if they do; their rows are one behind the other from the first on."""
-        if plan.form is None or not plan.inputs:
-            return None
-        level, N = plan.input_rows // 2, self._resident.tables.N
-        rows = self._memory[plan.inputs[0] : plan.inputs[-1] + plan.input_rows]
-        return Requests(plan.form, self._resident.tables.constants, rows.reshape(len(plan.inputs), 2, level, N))
+    def _inputs_of(self, plan: Plan) -> tuple[list[DeviceArray], Requests | None]:
+        """Return where inputs come to as residues, in parts, and where they come to as bytes, if they do."""
+        if not plan.inputs:
+            return [], None
+        tables, count = self._resident.tables, len(plan.inputs)
+        rows = self._memory[plan.inputs[0] : plan.inputs[-1] + plan.input_rows]  # those of one input behind another's
+        parts = self._pieces.cut(rows.reshape(rows.size))
+        if plan.form is None:
+            return parts, None
+        residues = rows.reshape(count, 2, plan.input_rows // 2, tables.N)
+        return parts, Requests(plan.form, tables.constants, residues, self._pieces)
 
     def _bound(self, kernel: Kernel, table: DeviceArray, terms: DeviceArray, shares: DeviceArray) -> list[Launch]:
         """Return what launches a step on this memory."""
@@ -199,10 +207,7 @@ class Board:
         if callable(inputs):
             inputs(self._memory, self._stream)
         else:
-            for place, residues, pinned in zip(self._inputs, inputs, self._pinned, strict=True):
-                if pinned is not None:
-                    pinned[:] = residues  # the copy before has been waited for, with the results
-                place.copy_to_device(residues if pinned is None else pinned, stream=self._stream)
+            self._pieces.copy([residues.reshape(-1) for residues in inputs], self._parts, self._stream)
         self._start_on_rows(self._stream)
         outputs = self._copied_out()
         self._stream.synchronize()
@@ -213,7 +218,7 @@ class Board:
         if callable(ciphertexts):
             ciphertexts(self._memory, self._stream)
         else:
-            self._requests.copy(ciphertexts, self._stream)  # the copy before has been waited for, with the results
+            self._requests.copy(ciphertexts, self._stream)
         self._start_on_bytes(self._stream)
         outputs, verdict = self._copied_out(), self._requests.verdict(self._stream)
         self._stream.synchronize()

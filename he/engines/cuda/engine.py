@@ -2,7 +2,8 @@
 
 A circuit is written down as launches of kernels when it is prepared (`he.engines.cuda.tape`), and so it is known then
 what it takes of the device's memory, and what cannot be evaluated. Plaintexts lie on the device once for all sessions;
-a session has its keys there, one memory for all values, and one stream.
+a session has its keys there, one memory for all values, and one stream; and a few MiB of the host's memory are pinned
+for it.
 """
 
 from __future__ import annotations
@@ -119,7 +120,7 @@ class CudaPrepared(Unstorable, instead="store it with `PreparedCircuit.save`"):
         like: Evaluator | None = None,
         network: Sequence[bytes | memoryview] = (),
     ) -> CudaEvaluator:
-        """See `Prepared.bind`; the threads are the processor's, and all but one only check a large request's digest.
+        """See `Prepared.bind`; the threads are the processor's, which check a large request's digest and copy it.
 
         Raises:
             DeviceMemoryError: if the GPU has too little free memory.
@@ -136,7 +137,7 @@ class CudaPrepared(Unstorable, instead="store it with `PreparedCircuit.save`"):
             found = [keys.key(element, gadget).factors.rows() for element, gadget in self.circuit.interface.keys]
             rows = stacked(found, np.uint64, self._N)
         with reported("copying keys to the GPU"):
-            board = Board(self.resident, self.plan, rows, operands, graph=self._graph)
+            board = Board(self.resident, self.plan, rows, operands, graph=self._graph, threads=threads)
             return CudaEvaluator(self, self._encoder, board, threads)
 
     def _operands(self, network: Sequence[bytes | memoryview]) -> list[np.ndarray]:
@@ -165,6 +166,7 @@ class CudaPrepared(Unstorable, instead="store it with `PreparedCircuit.save`"):
             "keys on the GPU, for each session": 0 if other else row * sum(key_rows(gadget) for _, gadget in keys),
             "values on the GPU, for each session": row * self.plan.rows,
             "requests on the GPU, for each session": self.plan.request_bytes,
+            "pinned memory of the host, for each session": self.plan.pinned_bytes(self._N),
         }
 
     def remarks(self) -> Sequence[str]:

@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 from numba import cuda
 
+from he.engines.cuda.pieces import Pieces
 from he.formats.compact import Form, require_length
 from he.kernels.cuda import arrivals
 from he.kernels.cuda.columns import stream_parts
 from he.kernels.cuda.transform import DeviceArray
 
 WORD = np.dtype("<u8")  # of the format
-PINNED = 64 << 20  # bytes of a session's inputs, at most, that go by memory of the host that the GPU reads by itself
 
 
 class Requests:
@@ -26,20 +26,19 @@ class Requests:
         form: their form.
         constants: of the chain's primes, see `he.kernels.cuda.transform.DeviceTables`.
         residues: uint64 [ciphertexts, 2, level, N], where their residues belong.
+        pieces: through which they are copied.
 
     Attributes:
         launches: what makes residues of them, in order.
     """
 
-    def __init__(self, form: Form, constants: DeviceArray, residues: DeviceArray) -> None:
+    def __init__(self, form: Form, constants: DeviceArray, residues: DeviceArray, pieces: Pieces) -> None:
         count, _, level, N = residues.shape
         words = form.bytes // WORD.itemsize
-        self._form = form
-        self._memory = cuda.device_array(count * words + 1, np.uint64)
-        self._packed, self._wrong = self._memory[:-1].reshape(count, words), self._memory[-1:]
-        self._pinned: np.ndarray | None = None
-        if self._memory.nbytes <= PINNED:
-            self._pinned = cuda.pinned_array(count * words + 1, np.uint64)
+        self._form, self._pieces = form, pieces
+        memory = cuda.device_array(count * words + 1, np.uint64)
+        self._parts = pieces.cut(memory)
+        self._packed, self._wrong = memory[:-1].reshape(count, words), memory[-1:]
         layout = cuda.to_device(arrivals.layout(form.primes, form.polynomials, N))
         self.launches = [arrivals.unpack(constants, self._packed, layout, residues, self._wrong)]
         if form.seeded:
@@ -49,22 +48,14 @@ class Requests:
             self.launches += arrivals.expand(constants, self._packed, roots, marks, residues)
 
     def copy(self, ciphertexts: Sequence[bytes | memoryview], stream: Any) -> None:
-        """Copy ciphertexts; the copy before must be over.
+        """Copy ciphertexts, as `Pieces.copy` does.
 
         Raises:
             SealDataError: if one has another length than its form; nothing is copied then.
+            TypeError: if one is no bytes; the same.
         """
-        found = [np.frombuffer(data, np.uint8) for data in ciphertexts]  # a buffer keeps its length while it is read
-        for one in found:
-            require_length(one, self._form)
-        found = [one.view(WORD) for one in found]
-        if self._pinned is None:
-            for place, words in zip(self._packed, found, strict=True):
-                place.copy_to_device(words, stream=stream)
-            self._wrong.copy_to_device(np.zeros(1, np.uint64), stream=stream)
-        else:
-            np.concatenate([*found, [np.uint64(0)]], out=self._pinned)
-            self._memory.copy_to_device(self._pinned, stream=stream)
+        found = [np.frombuffer(require_length(data, self._form), WORD) for data in ciphertexts]
+        self._pieces.copy([*found, np.zeros(1, WORD)], self._parts, stream)
 
     def verdict(self, stream: Any) -> np.ndarray:
         """Start copying what the launches found, uint64 [1]: 0 if all residues are below their primes."""

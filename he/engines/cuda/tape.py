@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -29,6 +30,7 @@ from he.kernels.cuda.columns import (
     TARGET,
     TILES,
     arrival_kernels,
+    pinned_shape,
     request_bytes,
     transform_passes,
 )
@@ -225,6 +227,16 @@ class Plan:
         return request_bytes(
             len(self.inputs), self.form.bytes, self.form.polynomials, len(self.form.primes), self.form.degree
         )
+
+    def copied_bytes(self, N: int) -> int:
+        """The bytes of inputs that are copied at once: as they come, with a word for what is found out, or residues."""
+        if self.form is None:
+            return 8 * N * self.input_rows * len(self.inputs)
+        return len(self.inputs) * self.form.bytes + 8
+
+    def pinned_bytes(self, N: int) -> int:
+        """The bytes of the host's memory that a session pins to copy inputs."""
+        return 8 * prod(pinned_shape(self.copied_bytes(N)))
 
     @property
     def table_bytes(self) -> int:

@@ -1,4 +1,4 @@
-"""The columns of the tables that kernels on a GPU take; whoever writes tables needs no compiler.
+"""The columns of the tables that kernels on a GPU take, and sizes; whoever writes tables needs no compiler.
 
 Of the forward transform's: the source, the target, the prime; the prime that residues are taken from, the row that the
 result is subtracted from, and what the difference is multiplied with. Of the inverse one's: the first three, and the
@@ -17,6 +17,7 @@ TILES = 1, 8  # how many sums one line of a combination makes of the same rows
 LAYOUT_COLUMNS = 4  # of the table of a ciphertext's rows as they come
 ROOT_BYTES = 64  # of a root of a seed's stream
 BLOCK_BITS = 10  # stages of a transform in the pass that does blocks of neighbours; all others are another pass
+PIECES, PIECE_BYTES = 2, 8 << 20  # of pinned memory, see `he.engines.cuda.pieces`
 
 
 def transform_passes(N: int) -> int:
@@ -43,3 +44,8 @@ def request_bytes(count: int, size: int, polynomials: int, level: int, N: int) -
     """Return the bytes of `he.engines.cuda.requests.Requests` for so many ciphertexts of a size, with seeds or not."""
     nodes, buffers = stream_parts(level, N) if polynomials == 1 else (0, 0)
     return count * (size + ROOT_BYTES * buffers + nodes) + 8 + 8 * LAYOUT_COLUMNS * polynomials * level
+
+
+def pinned_shape(size: int) -> tuple[int, int]:
+    """Return through how many pieces of pinned memory so many bytes are copied, at least 1, and the words of each."""
+    return min(PIECES, -(-size // PIECE_BYTES)), min(size, PIECE_BYTES) // 8

@@ -13,11 +13,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numba import cuda
 
-from bench.cases.gpu_residues import arrivals_agree, random_keys, random_request
+from bench.cases.gpu_residues import arrivals_agree, pieces_agree, random_keys, random_request
 from he import compile_approximate, compile_exact, connect
 from he.compiler import search
-from he.engines.cuda import requests
+from he.engines.cuda import pieces
 from he.engines.cuda.engine import CudaEngine
+from he.engines.cuda.pieces import Pieces
 from he.engines.cuda.requests import Requests
 from he.engines.rns.encoder import Encoder
 from he.engines.rns.engine import RnsEngine
@@ -25,6 +26,7 @@ from he.formats import compact
 from he.formats.compact import Form
 from he.formats.messages import Kind, open_message
 from he.formats.seal_bytes import SealDataError
+from he.kernels.cuda import columns
 from he.kernels.cuda.columns import arrival_kernels, request_bytes
 from he.kernels.cuda.transform import device_tables
 from he.parties.rehearsal import random_ciphertext
@@ -53,12 +55,12 @@ def placed(form, constants, count):
     """Requests, and where their residues belong."""
     unwritten = np.full((count, 2, len(form.primes), form.degree), (1 << 64) - 1, np.uint64)
     residues = cuda.to_device(unwritten)
-    return Requests(form, constants, residues), residues
+    return Requests(form, constants, residues, Pieces(count * form.bytes + 8, threads=2)), residues
 
 
 def unpacked(made, residues, ciphertexts):
     """The residues of ciphertexts, and whether they are said to be right."""
-    made.copy(ciphertexts, 0)
+    made.copy(ciphertexts, cuda.stream())
     run(made.launches)
     return residues.copy_to_host(), not made.verdict(0)[0]
 
@@ -76,14 +78,14 @@ def numbers_of(form):
 
 
 @few
-@given(seeds, st.sampled_from(["bfv", "ckks"]), st.integers(1, 2), st.integers(1, 2), st.booleans(), st.data())
-def residues_of_fresh_ciphertexts(seed, scheme, owners, count, pinned, data):
+@given(seeds, st.sampled_from(["bfv", "ckks"]), st.integers(1, 2), st.integers(1, 2), st.integers(99, 9999), st.data())
+def residues_of_fresh_ciphertexts(seed, scheme, owners, count, words, data):
     """Those that the CPU reads, of keys with one owner and with two; a wrong request leaves nothing to the next one."""
     rng, chosen = np.random.default_rng(seed), parameters(scheme, owners)
     form = Form.fresh(chosen)
     assert form.seeded == (owners == 1)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(requests, "PINNED", 1 << 30 if pinned else 0)
+        patch.setattr(columns, "PIECE_BYTES", 8 * words)
         made, there = placed(form, device_tables(Encoder.of(chosen).chain).constants, count)
     assert len(made.launches) == len(arrival_kernels(form.seeded))
     given_ = [random_ciphertext(form, rng) for _ in range(count)]
@@ -127,7 +129,7 @@ def the_memory_that_is_counted():
             for name in ("to_device", "device_array"):
                 made = getattr(cuda, name)
                 patch.setattr(cuda, name, partial(noted, taken, made))
-            Requests(form, constants, residues)
+            Requests(form, constants, residues, Pieces(3 * form.bytes + 8, threads=1))
         said = request_bytes(3, form.bytes, form.polynomials, len(form.primes), N)
         assert sum(array.nbytes for array in taken) == said
 
@@ -191,8 +193,12 @@ def lengths_that_only_add_up():
     shorter, longer = request[0][:-8], request[1] + request[0][-8:]
     nothing = memoryview(np.zeros((size, 0), np.uint8))
     twice = memoryview(request[0] + request[1]).cast("B", (size, 2))
-    for pair in ((shorter, longer), (longer, shorter), (nothing, twice)):
-        with pytest.raises(SealDataError, match=f"must have {size} bytes"):
+    for *pair, kind, said in (
+        (shorter, longer, SealDataError, f"must have {size} bytes"),
+        (longer, shorter, SealDataError, f"must have {size} bytes"),
+        (nothing, twice, TypeError, "a ciphertext must be bytes, got a memoryview of other"),
+    ):
+        with pytest.raises(kind, match=said):
             board._requests.copy([*pair, *request[2:]], 0)
         assert sessions[True].evaluate(request) == answer
 
@@ -206,6 +212,46 @@ def slots_in_the_clear():
         clear = list(rng.integers(0, 3, (len(request), circuit.parameters.slots)))
         for given_ in (clear, [clear[0], *request[1:]], request):
             assert sessions[True].evaluate(given_) == theirs.evaluate(given_)
+
+
+def requests_of_several_pieces():
+    """The check of `make gpu`, with smaller pieces."""
+    circuit = small(exact=False)[0]
+    with pytest.raises(ValueError, match="`circuit` must take requests of more than 16777216 bytes"):
+        pieces_agree(circuit)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(columns, "PIECE_BYTES", 4096)
+        patch.setattr(pieces, "_SHARE", 99)
+        assert pieces_agree(circuit)
+
+
+def requests_after_an_interrupt():
+    """An interrupt while a request is copied leaves nothing to the next one, of ciphertexts or of slots."""
+    circuit, theirs, _ = small(exact=False)
+    rng, fill = np.random.default_rng(5), pieces._fill
+
+    def interrupting(number):
+        calls = iter(range(number))
+
+        def filled(*given_):
+            fill(*given_)
+            if next(calls, None) == number - 1:
+                raise KeyboardInterrupt
+
+        return filled
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(columns, "PIECE_BYTES", 1024)
+        ours = CudaEngine().prepare(circuit).bind(random_keys(circuit, np.random.default_rng(0)))
+        for number, clear in ((2, False), (13, True)):
+            with pytest.MonkeyPatch.context() as interrupted:
+                interrupted.setattr(pieces, "_fill", interrupting(number))
+                with pytest.raises(KeyboardInterrupt):
+                    ours.evaluate(random_request(circuit, rng))
+            request = random_request(circuit, rng)
+            if clear:
+                request = list(rng.integers(0, 3, (len(request), circuit.parameters.slots)))
+            assert ours.evaluate(request) == theirs.evaluate(request)
 
 
 def a_gpu_that_cannot_be_used_is_told_before_others_are_waited_for():
@@ -257,6 +303,8 @@ CHECKS = (
     lengths_before_copies,
     lengths_that_only_add_up,
     slots_in_the_clear,
+    requests_of_several_pieces,
+    requests_after_an_interrupt,
     a_gpu_that_cannot_be_used_is_told_before_others_are_waited_for,
     kernels_that_are_counted,
 )

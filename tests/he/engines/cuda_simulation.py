@@ -133,12 +133,12 @@ def memory_that_is_taken():
     Tables of primes that lie there already are not asked for again.
     """
     forget_tables()  # those that an earlier check may still hold
-    taken, real = [], {name: getattr(cuda, name) for name in ("to_device", "device_array")}
+    taken, real = [], {name: getattr(cuda, name) for name in ("to_device", "device_array", "pinned_array")}
 
     def counted(make):
         def made(*arguments):
             array = make(*arguments)
-            taken.append(array._ary.nbytes)
+            taken.append(array.nbytes)
             return array
 
         return made
@@ -295,13 +295,13 @@ def several_devices():
     keys, request = random_keys(circuit, rng), random_request(circuit, rng)
     answer = RnsEngine().prepare(circuit).bind(keys, 1).evaluate(request)
     with pytest.MonkeyPatch.context() as patch:
-        gpus = Gpus(patch, (launches, "compiled"))
+        gpus = Gpus(patch, (launches, "compiled"), (cuda, "pinned_array"))
         with cuda.gpus[1]:
             prepared = CudaEngine().prepare(circuit)
         session = prepared.bind(keys)  # here the other GPU is in use
         with ThreadPoolExecutor(1) as other_thread:
             same = other_thread.submit(session.evaluate, request).result() == answer
-        stayed = {*gpus.used} == {(1, "to_device"), (1, "device_array"), (1, "compiled")}
+        stayed = {*gpus.used} == {(1, name) for name in ("to_device", "device_array", "pinned_array", "compiled")}
         shared = CudaEngine().prepare(circuit), CudaEngine().prepare(circuit)
         first, second = (one.resident.tables for one in shared)
         apart = first is second and first is not prepared.resident.tables

@@ -18,6 +18,7 @@ from he.engines.residues import ResiduePrepared
 from he.engines.rns.encoder import Encoder
 from he.engines.rns.engine import encoder_of
 from he.engines.rns.weights import Weights
+from he.formats.compact import Form
 from he.kernels.cuda.columns import MAX_TERMS, NONE, root_bytes
 from he.parties.prepared import PreparedCircuit
 from he.readers.cost import cost
@@ -158,6 +159,8 @@ def test_the_bytes_on_the_device_are_explained_beforehand(circuit):
     for what, count in memory.items():
         assert f"  {what}: {count} bytes" in text
     assert memory["values on the GPU, for each session"] == row * prepared.plan.rows
+    request = Form.fresh(circuit.parameters).bytes * len(circuit.program.inputs)
+    assert memory["pinned memory of the host, for each session"] == request + 8 < 8 << 20
     levels = circuit.parameters.levels
     assert memory["keys on the GPU, for each session"] == row * 2 * levels * (levels + 1) * len(circuit.interface.keys)
 
@@ -172,6 +175,7 @@ def test_circuits_that_share_keys_and_primes_count_them_once(circuit):
         "keys on the GPU, for each session": alone["keys on the GPU, for each session"],
         "values on the GPU, for each session": 0,
         "requests on the GPU, for each session": 0,
+        "pinned memory of the host, for each session": 0,
     }
 
 
