@@ -61,7 +61,7 @@ class Pieces:
         Args:
             sources: uint64 [words] each, in the host's memory, at any address.
             parts: what `cut` returns, which have as many words as all sources.
-            stream: what copies, and waits for nobody else's copies: a stream, not 0.
+            stream: on which the copies follow each other, and all others from these pieces; a stream of Numba's, not 0.
 
         Raises:
             ValueError: if there are more words or fewer.
