@@ -112,16 +112,19 @@ EXPERIMENTS: Mapping[str, Experiment] = MappingProxyType(
             ),
             full=Scale(5, 1000),
             smaller=SMALLER,
+            hours=10,
         ),
         "C2": Experiment(
             _settings(lambda every: {name: Rebuilt(every[name]) for name in (PCA, TIED)}),
             (Column("error", "mean square of an element"), Column("accuracy")),
             smaller=SMALLER,
+            hours=2,
         ),
         "C3": Experiment(
             _settings(lambda every: {name: Rebuilt(every[name]) for name in (PCA, CONVOLUTIONAL)}),
             (Column("error", "mean square of an element"), Column("accuracy")),
             smaller=SMALLER,
+            hours=3,
         ),
         "C6": Experiment(
             _settings(lambda every: {"network": Growing(every[CONTROL], SHARES)}),
@@ -131,12 +134,14 @@ EXPERIMENTS: Mapping[str, Experiment] = MappingProxyType(
                 for one in curve(_RADIUS, line, SHARES)
             ),
             smaller=SMALLER,
+            hours=50,
         ),
         "C10": Experiment(
             _preventive,
             COLUMNS,
             (Order("generated images", CONTROL, ADAPTIVE), Order("two tasks", CONTROL, ADAPTIVE)),
             smaller=SMALLER,
+            hours=60,
         ),
         "C13": Experiment(
             _settings(
@@ -161,6 +166,7 @@ EXPERIMENTS: Mapping[str, Experiment] = MappingProxyType(
             quick=Scale(8, 300),
             full=Scale(10, 2000),
             smaller=SMALLER,
+            hours=200,
         ),
         "C14": Experiment(
             _settings(
@@ -179,6 +185,7 @@ EXPERIMENTS: Mapping[str, Experiment] = MappingProxyType(
             ),
             full=Scale(5, 2000),
             smaller=SMALLER,
+            hours=20,
         ),
         "C15": Experiment(
             _settings(
@@ -192,6 +199,7 @@ EXPERIMENTS: Mapping[str, Experiment] = MappingProxyType(
             (Order(MORE, HALF, "original"), Order(HALF, MORE, "universal")),
             full=Scale(5, 2000),
             smaller=SMALLER,
+            hours=30,
         ),
         "C16": Experiment(
             _settings(lambda every: {"network": Magnitudes(every[CONTROL], MAGNITUDES)}),
@@ -199,12 +207,14 @@ EXPERIMENTS: Mapping[str, Experiment] = MappingProxyType(
             pictures=dict.fromkeys(SHOWN, "images"),
             full=Scale(5, 2000),
             smaller=SMALLER,
+            hours=100,
         ),
         "C17": Experiment(
             _settings(_judged(PCA, ADDITIVE, HALF, MORE, TIED, CONVOLUTIONAL), {ADDITIVE: {"cost": 2.8, "gain": 7.2}}),
             _JUDGED,
             full=Scale(5, 2000),
             smaller=SMALLER,
+            hours=100,
         ),
     }
 )

@@ -209,6 +209,7 @@ EXPERIMENTS: Mapping[str, Experiment] = MappingProxyType(
             lambda _: tuple(Setting(f"deviation {one:g}", Theorem("digits", one)) for one in (0.01, 0.1, 1.0)),
             (Column("closed form", "error"), Column("by drawing", "error"), Column("deviation of that", "error")),
             quick=Scale(2, 100),
+            hours=0.1,
         ),
         "S18": Experiment(
             _table_1,

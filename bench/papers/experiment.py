@@ -186,7 +186,8 @@ class Experiment:
         quick: How much the quick version runs.
         full: How much the full one runs.
         smaller: In what else the quick version is smaller, in words.
-        hours: What the full version is estimated to take, in hours of one core; None where nobody has estimated it.
+        hours: What the full version takes, in hours of one core, by rule of thumb: passes through networks, or as
+            many times the quick version as images, seeds, effort and networks are larger; None where nobody has a rule.
     """
 
     settings: Callable[[bool], tuple[Setting, ...]]

@@ -178,7 +178,7 @@ EXPERIMENTS: Mapping[str, Experiment] = MappingProxyType(
             quick=_FEW,
             full=_FULL,
             smaller=SMALLER,
-            hours=5,
+            hours=80,
         ),
         "A4": Experiment(
             lambda _: (
@@ -190,7 +190,7 @@ EXPERIMENTS: Mapping[str, Experiment] = MappingProxyType(
             (Order("plain", "worst case of 0.25", "error FGSM"), Order("worst case of 0.25", "plain", "error")),
             quick=_QUICK,
             full=Scale(5, 2000),
-            hours=0.1,
+            hours=0.3,
         ),
         "A5": Experiment(
             lambda quick: (
@@ -250,7 +250,7 @@ EXPERIMENTS: Mapping[str, Experiment] = MappingProxyType(
             quick=_QUICK,
             full=_FULL,
             smaller="10,000 training images",
-            hours=0.2,
+            hours=1,
         ),
         "A11": Experiment(
             lambda quick: (
@@ -288,7 +288,7 @@ EXPERIMENTS: Mapping[str, Experiment] = MappingProxyType(
             quick=_FEW,
             full=_FULL,
             smaller=f"{SMALLER}; 4 members of 12; 200 units for 500, 10 epochs for 30",
-            hours=20,
+            hours=200,
         ),
         "A14": Experiment(
             _nothing,

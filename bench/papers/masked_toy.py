@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 import torch
 
@@ -74,3 +76,16 @@ class Toy:
                 figures |= {f"{mask} {place:g}": p.item() for place, p in zip(PLACES, along, strict=True)}
         fits = torch.cat([torch.stack([x, one, torch.full_like(x, k)], 1) for k, one in enumerate((x.abs(), y[best]))])
         return Measured(figures, {"fit": fits.numpy()})
+
+
+#: The document's networks by name: without a mask, and with one that is drawn (ST) or not (DT), and that sees (GM) or
+#: does not see (GMWOW) the weights.
+TOYS: Mapping[str, Toy] = MappingProxyType(
+    {
+        "WOGM": Toy("none"),
+        "GM_ST": Toy("binarised", sees_weights=True),
+        "GM_DT": Toy("logistic", sees_weights=True),
+        "GMWOW_ST": Toy("binarised"),
+        "GMWOW_DT": Toy("logistic"),
+    }
+)

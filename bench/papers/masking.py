@@ -6,8 +6,10 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any
 
+from bench.papers.columns import Column
 from bench.papers.experiment import Experiment, Order, Printed, Scale, Setting, Shown
 from bench.papers.masked import Network
+from bench.papers.masked_hours import full_hours
 from bench.papers.masked_kinds import (
     ADDED,
     binarised,
@@ -42,7 +44,7 @@ from bench.papers.masked_subjects import (
     Transferred,
     transfer,
 )
-from bench.papers.masked_toy import TOY, Toy
+from bench.papers.masked_toy import TOY, TOYS
 
 SMALLER = (
     "half as many maps, the first 5,000 training images and 4 epochs; gates of 64 units and step 2, numbers times 30; "
@@ -121,6 +123,17 @@ BLACK_BOX: Mapping[str, tuple[tuple[float, float], ...]] = MappingProxyType(
 )
 
 
+def _experiment(
+    settings: Callable[[bool], tuple[Setting, ...]],
+    columns: tuple[Column, ...],
+    orders: tuple[Order, ...],
+    scale: Scale,
+    pictures: Mapping[str, Shown] = MappingProxyType({}),
+) -> Experiment:
+    hours = full_hours(settings(False), FULL.seeds)
+    return Experiment(settings, columns, orders, pictures, scale, FULL, SMALLER, hours)
+
+
 def _swept(
     *names: str,
     orders: tuple[Order, ...] = (),
@@ -142,8 +155,7 @@ def _swept(
             for name, one in subjects.items()
         )
 
-    thorough = sum(isinstance(one.subject, Swept) and one.subject.thorough for one in settings(False))
-    return Experiment(settings, SWEPT, orders, quick=scale, full=FULL, smaller=SMALLER, hours=2.5 * thorough)
+    return _experiment(settings, SWEPT, orders, scale)
 
 
 def _each(
@@ -153,7 +165,7 @@ def _each(
     orders: tuple[Order, ...] = (),
     values: Mapping[str, Mapping[str, Printed]] = MappingProxyType({}),
     scale: Scale = QUICK,
-    **rest: Any,
+    pictures: Mapping[str, Shown] = MappingProxyType({}),
 ) -> Experiment:
     """The same measurement of several networks of chapter 4."""
 
@@ -161,7 +173,7 @@ def _each(
         subjects = {name: seen(name, quick) for name in names}
         return tuple(Setting(name, kind(one.network, one.view), values.get(name, {})) for name, one in subjects.items())
 
-    return Experiment(settings, columns, orders, quick=scale, full=FULL, smaller=SMALLER, **rest)
+    return _experiment(settings, columns, orders, scale, pictures)
 
 
 def _matrix(
@@ -187,7 +199,7 @@ def _matrix(
             for name, one in targets(quick).items()
         )
 
-    return Experiment(settings, transfer(sources(True)), orders, quick=scale, full=FULL, smaller=SMALLER)
+    return _experiment(settings, transfer(sources(True)), orders, scale)
 
 
 def _coloured(quick: bool) -> tuple[Setting, ...]:
@@ -231,7 +243,7 @@ def _chapter_3(
     orders: tuple[Order, ...] = (),
     values: Mapping[str, Mapping[str, Printed]] = MappingProxyType({}),
     scale: Scale = QUICK,
-    **rest: Any,
+    pictures: Mapping[str, Shown] = MappingProxyType({}),
 ) -> Experiment:
     """The same measurement of several networks of chapter 3."""
 
@@ -240,17 +252,7 @@ def _chapter_3(
             Setting(name, kind(one, view_of(one)), values.get(name, {})) for name, one in networks(quick).items()
         )
 
-    return Experiment(settings, columns, orders, quick=scale, full=FULL, smaller=SMALLER, **rest)
-
-
-def _toys(_: bool) -> tuple[Setting, ...]:
-    return (
-        Setting("WOGM", Toy("none")),
-        Setting("GM_ST", Toy("binarised", sees_weights=True)),
-        Setting("GM_DT", Toy("logistic", sees_weights=True)),
-        Setting("GMWOW_ST", Toy("binarised")),
-        Setting("GMWOW_DT", Toy("logistic")),
-    )
+    return _experiment(settings, columns, orders, scale, pictures)
 
 
 #: By the identifiers of `bench.tables.masking.PUBLISHED`.
@@ -261,7 +263,6 @@ EXPERIMENTS: Mapping[str, Experiment] = MappingProxyType(
             Swept,
             SWEPT,
             (Order("dropout 90%", "none", FGSM.format(0.1)), Order("dropout 90%", "dropout 10%", FGSM.format(0.1))),
-            hours=6.0,
         ),
         "M18": _chapter_3(
             penalties,
@@ -273,7 +274,6 @@ EXPERIMENTS: Mapping[str, Experiment] = MappingProxyType(
                 Order("L1, 0.001", "none", FGSM.format(0.1)),
                 Order("none", "L1, 0.1", CLEAN),
             ),
-            hours=9.0,
         ),
         "M19": _chapter_3(lambda quick: dropouts(quick) | penalties(quick), Confident, CONFIDENT),
         "M20": _chapter_3(
@@ -290,7 +290,6 @@ EXPERIMENTS: Mapping[str, Experiment] = MappingProxyType(
                 for name, value in BINARISED.items()
             },
             scale=MORE_SEEDS,
-            hours=20.0,
         ),
         "M20-confidence": _chapter_3(binarised, Confident, CONFIDENT),
         "M21": _chapter_3(
@@ -372,7 +371,7 @@ EXPERIMENTS: Mapping[str, Experiment] = MappingProxyType(
             MORE_SEEDS,
         ),
         "M45": Experiment(
-            _toys,
+            lambda _: tuple(Setting(*one) for one in TOYS.items()),
             TOY,
             tuple(
                 Order("WOGM", name, "error near 0, median of runs")
@@ -381,6 +380,7 @@ EXPERIMENTS: Mapping[str, Experiment] = MappingProxyType(
             {"fit": "points"},
             Scale(10, 0),
             Scale(20, 0),
+            hours=0.1,
         ),
         "M46": _swept(
             "adaptive dropout (ST)",
