@@ -36,6 +36,15 @@ def test_experiments_are_whole(identifier, quick):
     assert bool(settings) == (PUBLISHED[identifier].quick or not quick)
 
 
+@pytest.mark.parametrize("identifier", EXPERIMENTS)
+def test_no_more_images_are_attacked_than_there_are(identifier):
+    experiment = EXPERIMENTS[identifier]
+    for quick, scale in ((True, experiment.quick), (False, experiment.full)):
+        for name in {setting.subject.dataset for setting in experiment.settings(quick)}:
+            tests = {"mnist": 10_000, "cifar10": 10_000}.get(name) or len(datasets.load(name).test_images)
+            assert scale.images <= tests
+
+
 @pytest.mark.parametrize("quick", [True, False])
 @pytest.mark.parametrize("identifier", EXPERIMENTS)
 def test_orders_agree_with_what_is_printed(identifier, quick):
