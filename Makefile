@@ -65,7 +65,7 @@ gpu: $(VENV)/gpu.stamp  ## CUDA kernels on this machine's GPU: equality, then sp
 	$(BIN)/python -m bench gpu $(ARGS)
 
 # Coverage is that of all tests: of some of them, it says nothing.
-test: lint  ## lint, type-check, and run the tests; all of them must enter nearly every branch of the measured rooms
+test: lint  ## lint, type-check, and run the tests; those of the measured rooms must enter nearly every branch
 	$(PYTEST) -n 2 $(if $(ARGS),$(ARGS),--cov)
 
 lint: $(VENV)/test.stamp  ## ruff and mypy

@@ -15,18 +15,24 @@ def least_root(N: int, prime: int) -> int:
     return min(pow(root, odd, prime) for odd in range(1, 2 * N, 2))
 
 
+def root_powers(N: int, prime: int) -> list[int]:
+    """All 2N powers of the least root, from 1 on."""
+    psi = least_root(N, prime)
+    return [pow(psi, k, prime) for k in range(2 * N)]
+
+
 def forward(x: Sequence[int], prime: int) -> Polynomial:
     """Evaluate x at the odd powers of the least root psi: entry i is its value at psi**(2 bitreverse(i) + 1)."""
-    N, psi = len(x), least_root(len(x), prime)
-    return [sum(a * pow(psi, (2 * r + 1) * j, prime) for j, a in enumerate(x)) % prime for r in bit_reversal(N)]
+    N, powers = len(x), root_powers(len(x), prime)
+    return [sum(a * powers[(2 * r + 1) * j % (2 * N)] for j, a in enumerate(x)) % prime for r in bit_reversal(N)]
 
 
 def inverse(values: Sequence[int], prime: int) -> Polynomial:
     """Find the polynomial whose values `forward` gives."""
-    N, psi = len(values), least_root(len(values), prime)
+    N, powers = len(values), root_powers(len(values), prime)
     order, scale = bit_reversal(N), pow(N, -1, prime)
     return [
-        scale * sum(v * pow(psi, -(2 * r + 1) * j, prime) for v, r in zip(values, order, strict=True)) % prime
+        scale * sum(v * powers[-(2 * r + 1) * j % (2 * N)] for v, r in zip(values, order, strict=True)) % prime
         for j in range(N)
     ]
 

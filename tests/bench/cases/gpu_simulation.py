@@ -18,9 +18,9 @@ from he.engines.cuda.engine import CudaEvaluator
 from he.ring import params
 from he.ring.params import Parameters
 from he.ring.scheme import Scheme
-from he.testing import square_graph
 from he.training.head import Descent
 from he.training.plan import HeadPlan
+from intnn import Activation, Dense, Graph
 from tests.intnn.cuda_simulation import prepare
 
 N = 64
@@ -56,9 +56,14 @@ def operations_that_differ():
         return not both.agree()
 
 
+def little_graph():
+    """One unit of three inputs, squared."""
+    return Graph((3,), (Dense(np.ones((1, 3)), np.zeros(1)), Activation("square")))
+
+
 def circuits():
     """A session by both ways to start kernels, with the floor and all parts of each."""
-    circuit = compile_approximate(square_graph(), images=1, security="insecure")
+    circuit = compile_approximate(little_graph(), images=1, security="insecure")
     rows = list(gpu_circuits.circuit_rows("squares", circuit, 1, SHEET, answers=1))
     parts = ["opening", "copying in", "kernels", "copying out", "packing"]
     return (
@@ -70,7 +75,7 @@ def circuits():
 
 def circuits_that_differ():
     """An answer with another byte is refused before anything is timed."""
-    circuit, right = compile_approximate(square_graph(), images=1, security="insecure"), CudaEvaluator.evaluate
+    circuit, right = compile_approximate(little_graph(), images=1, security="insecure"), CudaEvaluator.evaluate
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(CudaEvaluator, "evaluate", lambda *given: [right(*given)[0][::-1]])
         with pytest.raises(ValueError, match="the answers of squares differ"):

@@ -157,6 +157,7 @@ def test_units_lie_in_the_same_places_modulo_any_prime(network, row):
             assert np.array_equal(found.weights, given_them.weights)
 
 
+@pytest.mark.unwatched
 def test_layers_of_several_ciphertexts():
     rng = np.random.default_rng(0)
     layers = (

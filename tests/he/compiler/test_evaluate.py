@@ -132,6 +132,7 @@ def compiled(graph, form, monkeypatch, **options):
         return compile_approximate(graph, salt=bytes(32), **options)
 
 
+@pytest.mark.unwatched
 @pytest.mark.parametrize(("function", "degree", "better"), [("relu", 6, 1), ("gelu", 6, 1), ("sigmoid", 8, 0)])
 def test_the_form_that_costs_less_is_taken(function, degree, better, monkeypatch):
     graph = fitted_graph(degree, function)
@@ -142,6 +143,7 @@ def test_the_form_that_costs_less_is_taken(function, degree, better, monkeypatch
     assert ("Chebyshev" in taken.explain()) == bool(better)
 
 
+@pytest.mark.unwatched
 @pytest.mark.parametrize("function", ["relu", "tanh", "sigmoid", "gelu"])
 def test_at_low_degrees_powers_are_no_worse(function, monkeypatch):
     """So nothing else is tried there."""

@@ -6,6 +6,7 @@ from he import ParameterError, compile_approximate, compile_exact, compile_famil
 from he.testing import square_graph, table_network
 
 
+@pytest.mark.unwatched
 @pytest.mark.parametrize("network", [table_network(), square_graph()])
 def test_every_circuit_is_the_cheapest_for_some_number(network):
     counts = (1, 3, 40, 3000)
@@ -54,6 +55,7 @@ def test_what_is_no_network_is_refused_with_what_makes_one(thing):
         compile_family(thing, (1,))
 
 
+@pytest.mark.unwatched
 def test_options_are_those_of_the_entrance():
     with pytest.raises(TypeError, match="weights"):
         compile_family(table_network(), weights="encrypted")

@@ -71,6 +71,7 @@ def test_products_are_exact_at_the_greatest_length_and_size(t, length, residue):
     assert modular.multiply(a, a, t)[0].tolist() == expected
 
 
+@pytest.mark.unwatched
 def test_a_table_of_every_residue_is_interpolated():
     t = PLAIN_MODULUS
     points = np.arange(t)

@@ -168,6 +168,7 @@ def test_a_layer_that_gains_nothing_has_no_guard():
     assert "no layer gains by a guard" in circuit.explain()
 
 
+@pytest.mark.unwatched
 @pytest.mark.parametrize("packing", ["latency", "throughput"])
 @pytest.mark.parametrize(
     "activation", [ACTIVATIONS[0], ACTIVATIONS[2], Activation("polynomial", (0.1, 0.5, 1e-7, 1e-9))]
@@ -226,6 +227,7 @@ def test_branches_are_calibrated_as_well():
         simulate(circuit, np.stack([x[0], np.ones(8)]))
 
 
+@pytest.mark.unwatched
 def test_four_squares_fit_where_they_are_calibrated():
     """The worst input of a network of four squares takes numbers that no scales hold."""
     graph, samples = deep(4)

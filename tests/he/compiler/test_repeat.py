@@ -108,6 +108,7 @@ def test_units_that_are_read_as_sums_come_once():
     assert repeats(stages) == [1]
 
 
+@pytest.mark.unwatched
 def test_they_come_as_often_as_costs_least_and_where_weights_are_encrypted_alone():
     graph, x = convolutions(), inputs(convolutions(), 8)
     circuit = encrypted()
@@ -140,6 +141,7 @@ def test_integers_stay_exact():
     assert np.array_equal(run_encrypted(circuit, x), network.logits(x))
 
 
+@pytest.mark.unwatched
 def test_how_often_they_come_tells_nothing_of_weights():
     """Of two networks of one architecture and the same norms, which are declared, nothing else differs."""
     one, other = (replace(encrypted(negated).interface, commitment="0" * 64) for negated in (False, True))

@@ -31,6 +31,7 @@ def even(x, rng):
     return np.abs(x) * 15 // np.abs(x).max()
 
 
+@pytest.mark.unwatched
 @pytest.mark.parametrize(
     ("points", "table", "tables"), [(121, steps, "hidden"), (57, even, "told"), (241, even, "told")]
 )

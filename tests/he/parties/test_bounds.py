@@ -14,6 +14,8 @@ from he.ring.slots import polynomial, slots_of
 from intnn import Activation, Dense, Graph
 from tests.he.many_networks import share_of_bound
 
+pytestmark = pytest.mark.unwatched
+
 
 def squares(*weights):
     """A network of dense layers without biases and squares between them."""

@@ -18,6 +18,7 @@ def subjects():
     return fuzz.everybody()
 
 
+@pytest.mark.unwatched
 @pytest.mark.parametrize("seed", range(4))
 def test_mutated_messages_are_refused_or_right(subjects, seed):
     outcomes = fuzz.attack(subjects, 400, seed)

@@ -1,5 +1,7 @@
 """Answers of circuits with calibrated ranges: within their bound, or refused, whatever the input in its range."""
 
+from functools import cache
+
 import numpy as np
 import pytest
 from hypothesis import example, given, settings
@@ -47,6 +49,14 @@ def deep(squares, width=16, seed=0, activation=ACTIVATIONS[0]):
     return Graph((width,), (*nodes, Dense(rng.normal(size=(3, width)), np.zeros(3)))), samples
 
 
+@cache
+def calibrated(*network, **options):
+    """A network, samples, and its circuit: compiled once for all tests that ask for the same."""
+    graph, samples = deep(*network)
+    options = {"input_range": WIDE, "ranges": "calibrated", "security": "insecure", **options}
+    return graph, samples, compile_approximate(graph, samples, **options)
+
+
 def answered(client, session, x):
     return client.decrypt(session.evaluate(client.encrypt(x)))
 
@@ -59,14 +69,12 @@ def outcome(client, session, graph, x, bound):
         return None
 
 
+@pytest.mark.unwatched
 @pytest.mark.parametrize("engine", ["rns", "seal"])
 @pytest.mark.parametrize("packing", ["latency", "throughput"])
 @pytest.mark.parametrize("activation", ACTIVATIONS)
 def test_samples_are_answered_and_what_is_far_from_them_is_refused(activation, packing, engine):
-    graph, samples = deep(2, 8, 1, activation)
-    circuit = compile_approximate(
-        graph, samples, input_range=WIDE, ranges="calibrated", packing=packing, images=2, security="insecure"
-    )
+    graph, samples, circuit = calibrated(2, 8, 1, activation, packing=packing, images=2)
     assert circuit.interface.guards
     client, session = connect(circuit, engine=engine)
     assert outcome(client, session, graph, samples[:2], circuit.output_bound) <= 1
@@ -137,9 +145,7 @@ def test_what_is_far_outside_does_not_come_around(squares, seed):
 @pytest.mark.parametrize("engine", ["rns", "seal"])
 def test_what_is_millions_of_times_too_large_is_refused_for_its_range(engine):
     """Its errors are as much larger, and differ from copy to copy: the answer was taken for a damaged one."""
-    graph, samples = deep(2, 4)
-    circuit = compile_approximate(graph, samples, input_range=(-4096.0, 4096.0), ranges="calibrated",
-                                  max_error=1e-3, images=1, security="insecure")  # fmt: skip
+    graph, samples, circuit = calibrated(2, 4, input_range=(-4096.0, 4096.0), max_error=1e-3, images=1)
     client, session = connect(circuit, engine=engine)
     for x in (np.full((1, 4), 4096.0), np.full((1, 4), -4096.0)):
         with pytest.raises(RangeError):
@@ -149,8 +155,7 @@ def test_what_is_millions_of_times_too_large_is_refused_for_its_range(engine):
 
 def test_one_image_outside_has_the_whole_answer_refused_and_is_named():
     """All lanes share the coefficients of a polynomial: one of them that wraps around is wrong in every lane."""
-    graph, samples = deep(3)
-    circuit = compile_approximate(graph, samples, input_range=WIDE, ranges="calibrated", images=8, security="insecure")
+    graph, samples, circuit = calibrated(3, images=8)
     client, session = connect(circuit)
     x = samples[:8].copy()
     x[5] = 4.0
@@ -160,8 +165,7 @@ def test_one_image_outside_has_the_whole_answer_refused_and_is_named():
 
 
 def test_an_image_outside_is_named_by_its_number_among_all_batches():
-    graph, samples = deep(2)
-    circuit = compile_approximate(graph, samples, input_range=WIDE, ranges="calibrated", images=1, security="insecure")
+    graph, samples, circuit = calibrated(2, images=1)
     x = np.concatenate([samples[: 2 * circuit.interface.images + 1], np.full((1, 16), 4.0)])
     with pytest.raises(RangeError, match="`answers` of this error holds those of the others") as refusal:
         run_encrypted(circuit, x)
@@ -172,8 +176,7 @@ def test_an_image_outside_is_named_by_its_number_among_all_batches():
 @pytest.mark.parametrize("evaluated", [run_encrypted, simulate])
 def test_all_images_beside_those_outside_are_answered(evaluated):
     """Of one evaluation, of several, and where nothing is left of one."""
-    graph, samples = deep(2)
-    circuit = compile_approximate(graph, samples, input_range=WIDE, ranges="calibrated", images=4, security="insecure")
+    graph, samples, circuit = calibrated(2, images=4)
     step = circuit.interface.images
     x = np.tile(samples, (2 + 3 * step // len(samples), 1))[: 3 * step]
     outside = [0, 2, *range(step, 2 * step), 3 * step - 1]
@@ -190,8 +193,7 @@ def test_all_images_beside_those_outside_are_answered(evaluated):
 
 def test_refusals_for_the_range_are_counted_like_others():
     """Whoever answers sees that an answer was refused, and may have chosen its guards."""
-    graph, samples = deep(2)
-    circuit = compile_approximate(graph, samples, input_range=WIDE, ranges="calibrated", security="insecure")
+    _, samples, circuit = calibrated(2)
     client = Client(interface_bytes(circuit.interface), policy=Policy(security="insecure", most_refusals=2))
     session = prepare(circuit).session(client.evaluation_keys)
     for _ in range(2):
@@ -202,8 +204,7 @@ def test_refusals_for_the_range_are_counted_like_others():
 
 
 def test_a_guard_that_was_damaged_is_no_result():
-    graph, samples = deep(2)
-    circuit = compile_approximate(graph, samples, input_range=WIDE, ranges="calibrated", security="insecure")
+    _, samples, circuit = calibrated(2)
     client, session = connect(circuit)
     answer = session.evaluate(client.encrypt(samples[:1]))
     residues = residues_of(Kind.RESPONSE, circuit.interface, answer)
@@ -213,8 +214,7 @@ def test_a_guard_that_was_damaged_is_no_result():
 
 
 def test_a_stored_circuit_keeps_its_guards(tmp_path):
-    graph, samples = deep(2)
-    circuit = compile_approximate(graph, samples, input_range=WIDE, ranges="calibrated", security="insecure")
+    circuit = calibrated(2)[-1]
     save_circuit(circuit, tmp_path / "circuit.npz")
     again = load_circuit(tmp_path / "circuit.npz")
     assert again.interface.digest == circuit.interface.digest
@@ -223,10 +223,7 @@ def test_a_stored_circuit_keeps_its_guards(tmp_path):
 
 
 def test_published_logits_have_noise_and_guards_are_not_among_them():
-    graph, samples = deep(2)
-    circuit = compile_approximate(
-        graph, samples, input_range=WIDE, ranges="calibrated", max_error=1e-6, security="insecure"
-    )
+    _, samples, circuit = calibrated(2, max_error=1e-6)
     client, session = connect(circuit)
     request = client.encrypt(samples[:1])
     assert client.decrypt(session.evaluate(request), publish=True).shape == (1, 3)

@@ -4,10 +4,17 @@ import httpx
 import pytest
 
 from he import Client, Family, prepare
+from he.formats.keys import Cost
 from he.service import tokens
 from he.stages.model import save_model
 from he.testing import inputs
 from tests.he.service.running import NETWORKS, POLICY, config, hidden, running, write_models
+
+
+@pytest.fixture(autouse=True)
+def cheap_passwords(monkeypatch):
+    """Files of keys at the least cost of a guess; `tests/he/parties/test_keys.py` holds the usual one."""
+    monkeypatch.setattr(Cost.__init__, "__defaults__", (14, 1))
 
 
 @pytest.fixture(scope="package")

@@ -111,6 +111,7 @@ def values(instance: Instance, samples: int, rng: np.random.Generator) -> tuple[
     return x, y
 
 
+@pytest.mark.unwatched
 @pytest.mark.parametrize("instance", INSTANCES, ids=["none dropped", "one of two", "one of three"])
 def test_the_noise_of_the_largest_keys_is_what_its_bound_is_made_of(instance):
     """With fixed seeds; else the deviations of few keys could be that far apart once in 2^40 runs."""
