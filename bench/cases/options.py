@@ -236,6 +236,7 @@ class PaperOptions(Options):
     ] = True
     seeds: Annotated[int | None, Option("Runs from scratch; by default the experiment's own number.", least=1)] = None
     images: Annotated[int | None, Option("Test images, the first ones; by default its own number.", least=1)] = None
+    setting: Annotated[tuple[str, ...], Option("Some lines of a result by their names; all by default.")] = ()
     clean: Annotated[bool, Option("Attack nothing: accuracies alone, of all test images.", flag="--clean")] = False
     data: Data = None
     keep: Annotated[Path, Option("Folder that finished runs are kept in, and taken from.", writes="kept")] = Path(

@@ -36,6 +36,7 @@ class PaperJob:
         images: How many test images are attacked.
         data: The folder of the data; None for where it is found by itself.
         keep: The folder of finished runs and trainings.
+        only: The names of the settings that are run; empty for all.
         clean: Whether nothing is attacked: only what is `Unattacked` is measured, of all test images.
         processes: How many processes make runs.
     """
@@ -44,6 +45,7 @@ class PaperJob:
     quick: bool
     seeds: tuple[int, ...]
     images: int
+    only: tuple[str, ...]
     clean: bool
     data: Path | None
     keep: Path
@@ -58,7 +60,8 @@ class PaperJob:
     def settings(self) -> tuple[Setting, ...]:
         """What is run."""
         every = EXPERIMENTS[self.identifier].settings(self.quick)
-        return tuple(one for one in every if not self.clean or isinstance(one.subject, Unattacked))
+        chosen = (one for one in every if not self.only or one.name in self.only)
+        return tuple(one for one in chosen if not self.clean or isinstance(one.subject, Unattacked))
 
 
 def chosen(names: Sequence[str]) -> tuple[str, ...]:
@@ -74,7 +77,7 @@ def jobs(options: PaperOptions) -> tuple[PaperJob, ...]:
     """A job for every identifier.
 
     Raises:
-        ValueError: There are not as many test images, or none is attacked.
+        ValueError: There are not as many test images, or none is attacked; or a setting has another name.
         DatasetError: The data is missing.
     """
     if options.clean and options.images:
@@ -82,6 +85,9 @@ def jobs(options: PaperOptions) -> tuple[PaperJob, ...]:
     asked: list[PaperJob] = []
     for identifier in chosen(options.identifier):
         experiment = EXPERIMENTS[identifier]
+        names = [setting.name for setting in experiment.settings(options.quick)]
+        if unknown := [name for name in options.setting if name not in names]:
+            raise ValueError(f"`--setting` must name settings of {identifier}, {'; '.join(names)}; got {unknown[0]}")
         scale = experiment.quick if options.quick else experiment.full
         images = 0 if options.clean else (options.images or scale.images) if scale.images else 0
         for name in {setting.subject.dataset for setting in experiment.settings(options.quick)}:
@@ -91,7 +97,17 @@ def jobs(options: PaperOptions) -> tuple[PaperJob, ...]:
         seeds = tuple(range(options.seed, options.seed + (options.seeds or scale.seeds)))
         processes = min(len(seeds), options.processes or available_threads())
         asked.append(
-            PaperJob(identifier, options.quick, seeds, images, options.clean, options.data, options.keep, processes)
+            PaperJob(
+                identifier,
+                options.quick,
+                seeds,
+                images,
+                options.setting,
+                options.clean,
+                options.data,
+                options.keep,
+                processes,
+            )
         )
     return tuple(asked)
 
@@ -176,7 +192,7 @@ def _row(job: PaperJob, experiment: Experiment, setting: Setting, runs: Sequence
     said = (
         (order.column, order.lower, order.lower_column or order.column)
         for order in experiment.orders
-        if order.higher == setting.name
+        if order.higher == setting.name and (not job.only or order.lower in job.only)
     )
     return PaperRow(
         job.identifier,

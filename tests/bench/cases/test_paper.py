@@ -84,6 +84,24 @@ def test_rows_are_kept_and_taken_again(tmp_path, short, monkeypatch):
     assert [envelope.row for envelope in read(file)] == rows
 
 
+def test_some_settings_may_be_chosen(tmp_path, short):
+    file = tmp_path / "rows.json"
+    arguments = ("--seeds", 2, "--images", 20, "--keep", tmp_path, "--json", file, "--processes", 1)
+    found = {}
+    for chosen in (("penalty", "squeezed"), ("penalty",), ()):
+        result = invoke("T23", *arguments, *(word for name in chosen for word in ("--setting", name)))
+        assert result.exit_code == 0, result.output
+        found[chosen] = {row["setting"]: row for row in (envelope.row for envelope in read(file))}
+        assert list(found[chosen]) == list(chosen or ("penalty", "squeezed", "noise"))
+        assert ("penalty higher than squeezed" in result.output) == ("squeezed" in found[chosen])
+    assert found[("penalty",)]["penalty"] == {**found[()]["penalty"], "said_higher": []}
+    assert len(list(tmp_path.glob("*.json"))) == 6 + 1  # each run was made once
+    result = invoke("T23", "--setting", "penaly", *arguments)
+    assert result.exit_code == 2
+    said = " ".join(result.output.split())
+    assert "`--setting` must name settings of T23, penalty; squeezed; noise; got penaly" in said
+
+
 def test_nothing_is_attacked_of_what_can_be_measured_so(tmp_path, monkeypatch):
     trainings = {"one": Fitted(RECIPE), "other": Fitted(replace(RECIPE, epochs=1))}
     some = tuple(Setting(name, OneStep(how), {"error": Printed(0.5)}) for name, how in trainings.items())
