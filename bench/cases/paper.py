@@ -121,7 +121,8 @@ def measure(job: PaperJob, reporter: Reporter) -> tuple[PaperRow, ...]:
     """
     experiment, settings = EXPERIMENTS[job.identifier], job.settings
     if not experiment.settings(job.quick):
-        reporter.say(f"{job.identifier} is left out, being large: python -m bench paper {job.identifier} --full")
+        again = f"python -m bench paper {job.identifier} --full{' --clean' * job.clean}"
+        reporter.say(f"{job.identifier} is left out, being large: {again}")
     elif not settings:
         reporter.say(f"{job.identifier} is left out: nothing of it is measured without an attack")
     _share_out(job, settings, reporter)

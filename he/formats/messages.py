@@ -162,6 +162,19 @@ def require_size(kind: Kind, data: bytes, most: int) -> memoryview:
     return view
 
 
+def unchanging(kind: Kind, data: bytes, most: int | None = None) -> bytes:
+    """Return a message that nobody can change: itself, or a copy of what others may write to.
+
+    Whoever reads a message twice, its parts and its name for example, would otherwise read what has not been checked.
+
+    Raises:
+        MessageError: if it is longer, foreign, of an older version, or of another kind.
+        TypeError: if `data` is no bytes.
+    """
+    view = _view(kind, data) if most is None else require_size(kind, data, most)
+    return data if isinstance(data, bytes) else bytes(view)
+
+
 def largest_message(parts: int) -> int:
     """Return the largest number of bytes that a message may have whose parts have so many together."""
     return _START + MAX_HEADER_BYTES + parts + DIGEST_BYTES

@@ -23,6 +23,7 @@ from he.formats.messages import (
     require_fields,
     require_match,
     seal_message,
+    unchanging,
 )
 from he.parties.ciphers import Ciphers
 from he.parties.client_keys import keys_for
@@ -345,7 +346,8 @@ class Client(Unstorable, instead="they hold a secret key: store that with `Secre
         self, ciphers: Ciphers, response: bytes, request: bytes | None, part: bytes | None
     ) -> tuple[str, list[list[Any]]]:
         """Return the name of the request and the ciphertexts of its answer."""
-        fields, parts = open_message(Kind.RESPONSE, response, ciphers.answer_bytes)
+        response = unchanging(Kind.RESPONSE, response, ciphers.answer_bytes)
+        fields, parts = open_message(Kind.RESPONSE, response)
         require_fields(fields, "circuit", "key", "request")
         require_match(fields, "circuit", self._interface.digest, "circuit or parameter set")
         require_match(fields, "key", self._key_id, "key: only the client that encrypted a request can read the answer")

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 
 from he.circuit.interface import Interface, require_interface
 from he.formats import switching
-from he.formats.limits import require_at_most, require_bytes
-from he.formats.messages import Kind, MessageError, message_digest, open_message, require_size, seal_message
+from he.formats.limits import require_at_most
+from he.formats.messages import Kind, MessageError, message_digest, open_message, require_size, seal_message, unchanging
 from intnn.storage.document import file_path, write_atomically
 from intnn.values.value_object import ValueObject
 
@@ -42,8 +42,7 @@ class EvaluationKeys(ValueObject):
     id: str = field(init=False, compare=False)
 
     def __post_init__(self) -> None:
-        if isinstance(self.message, bytearray | memoryview):  # nobody may change what has been checked
-            object.__setattr__(self, "message", bytes(require_bytes(self.message, "a message with evaluation keys")))
+        object.__setattr__(self, "message", unchanging(Kind.EVALUATION_KEYS, self.message))
         fields, parts = open_message(Kind.EVALUATION_KEYS, self.message)
         if len(parts) > 1:
             raise MessageError(f"evaluation keys must have one part at most, got {len(parts)}")

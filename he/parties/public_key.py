@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from he.circuit.interface import Interface
 from he.formats import compact, switching
 from he.formats.compact import Form
-from he.formats.limits import require_bytes
 from he.formats.messages import (
     Kind,
     MessageError,
@@ -17,6 +16,7 @@ from he.formats.messages import (
     require_match,
     require_size,
     seal_message,
+    unchanging,
 )
 from he.formats.seal_bridge import to_bytes
 from he.parties.evaluation_keys import EvaluationKeys
@@ -51,8 +51,7 @@ class PublicKey(ValueObject):
     id: str = field(init=False, compare=False)
 
     def __post_init__(self) -> None:
-        if isinstance(self.message, bytearray | memoryview):  # nobody may change what has been checked
-            object.__setattr__(self, "message", bytes(require_bytes(self.message, "a message with public key")))
+        object.__setattr__(self, "message", unchanging(Kind.PUBLIC_KEY, self.message))
         fields, parts = open_message(Kind.PUBLIC_KEY, self.message)
         require_fields(fields, "circuit", "key")
         if len(parts) != 1 or not all(isinstance(name, str) for name in fields.values()):

@@ -20,6 +20,7 @@ from he.formats.messages import (
     require_fields,
     require_match,
     seal_message,
+    unchanging,
 )
 from he.parties.admission import Admission
 from he.parties.ledger import Ledger
@@ -134,7 +135,8 @@ class Session(Unstorable, instead="bind the keys again with `PreparedCircuit.ses
         """Answer a request, or an invitation with slots in the clear."""
         if self._admission:
             self._admission.require()
-        fields, parts = open_message(Kind.REQUEST, request, self._request_bytes, self._evaluator.threads)
+        request = unchanging(Kind.REQUEST, request, self._request_bytes)
+        fields, parts = open_message(Kind.REQUEST, request, threads=self._evaluator.threads)
         require_fields(fields, "circuit", "key", "nonce")
         if not (isinstance(fields["nonce"], str) and _NONCE.fullmatch(fields["nonce"])):
             raise MessageError(f"a request's nonce must be 32 hexadecimal digits, got {fields['nonce']!r:.40}")

@@ -14,6 +14,7 @@ from he.formats.messages import (
     open_message,
     require_fields,
     require_match,
+    unchanging,
 )
 from he.formats.seal_bridge import SealDataError
 from he.kernels.passes.evaluate import forward, inverse
@@ -105,7 +106,8 @@ class Opener(Unstorable, instead="keep the share with `SecretKey.save`, and make
         """
         self._owner.require_permitted(self._public_key)
         interface = self._interface
-        fields, parts = open_message(Kind.RESPONSE, answer, interface.ciphertexts * self._form.bytes)
+        answer = unchanging(Kind.RESPONSE, answer, interface.ciphertexts * self._form.bytes)
+        fields, parts = open_message(Kind.RESPONSE, answer)
         require_fields(fields, "circuit", "key", "request")
         require_match(fields, "circuit", interface.digest, "circuit or parameter set")
         require_match(fields, "key", self._key, "key than the one that this owner has a share of")

@@ -208,13 +208,14 @@ def test_a_document_is_all_of_it_and_nothing_is_measured_twice():
         paper.jobs(PaperOptions(("all",), data=Path("/nowhere")))
 
 
-def test_what_has_no_quick_version_says_so(tmp_path, monkeypatch):
+@pytest.mark.parametrize(("clean", "flags"), [(False, "--full"), (True, "--full --clean")])
+def test_what_has_no_quick_version_says_so(tmp_path, monkeypatch, clean, flags):
     monkeypatch.setattr(paper, "loaded", None)
-    (job,) = paper.jobs(PaperOptions(("M33",), keep=tmp_path))
+    (job,) = paper.jobs(PaperOptions(("M33",), clean=clean, keep=tmp_path))
     said = []
     monkeypatch.setattr(Silent, "say", lambda _, line: said.append(line))
     assert paper.measure(job, Silent()) == ()
-    assert said == ["M33 is left out, being large: python -m bench paper M33 --full"]
+    assert said == [f"M33 is left out, being large: python -m bench paper M33 {flags}"]
 
 
 def test_images_are_chosen_only_where_some_are_attacked():

@@ -7,7 +7,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from he.formats import messages
-from he.formats.messages import Kind, MessageError, open_message, seal_message
+from he.formats.messages import Kind, MessageError, open_message, seal_message, unchanging
 
 kinds = st.sampled_from(list(Kind))
 fields = st.dictionaries(
@@ -147,6 +147,19 @@ def test_parts_lie_in_their_message():
     tracemalloc.stop()
     assert peak < 1 << 16
     assert all(part.obj is data and part.readonly for part in parts)
+
+
+def test_what_others_may_write_to_is_copied_for_who_reads_it_twice():
+    assert unchanging(Kind.REQUEST, MESSAGE, 25) is MESSAGE
+    memory = bytearray(MESSAGE)
+    for given_ in (memory, memoryview(memory), memoryview(memory).toreadonly()):
+        memory[:] = MESSAGE
+        kept = unchanging(Kind.REQUEST, given_)
+        memory[:] = bytes(len(MESSAGE))
+        assert kept == MESSAGE
+    for wrong in (MESSAGE + bytes(1 << 17), b"", bytearray(b"HEINF2Q")):
+        with pytest.raises(MessageError):
+            unchanging(Kind.REQUEST, wrong, 25)
 
 
 def test_a_message_longer_than_any_is_refused_before_it_is_looked_at():

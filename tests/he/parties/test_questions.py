@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
+import he.parties.session
 from he import Client, MessageError, Policy, compile_exact, connect, prepare
 from he.circuit.packing import Packing
 from he.formats.messages import Kind, message_digest, open_message, seal_message
@@ -206,6 +207,25 @@ def test_a_repeated_request_is_refused(pair):
     for _ in range(2):
         with pytest.raises(MessageError, match="a request must be evaluated once only"):
             session.evaluate(request)
+
+
+def test_a_request_that_is_changed_once_it_was_checked_keeps_its_name(party, monkeypatch):
+    """Under another name the session would evaluate it again and again."""
+    session = prepare(party.circuit).session(party.client.evaluation_keys)
+    request = party.client.encrypt(images_for(party))
+
+    def changed(*given, **more):
+        opened = open_message(*given, **more)
+        memory[-100:] = bytes(100)  # another thread, or whoever shares the memory
+        return opened
+
+    monkeypatch.setattr(he.parties.session, "open_message", changed)
+    memory = bytearray(request)
+    answer = session.evaluate(memory)
+    memory[:] = request
+    with pytest.raises(MessageError, match="a request must be evaluated once only"):
+        session.evaluate(memoryview(memory))
+    assert party.client.decrypt(answer, request).shape == (3, 3)
 
 
 def test_a_request_that_was_refused_is_not_counted(party):

@@ -19,8 +19,10 @@ from he import (
     prepare,
     run_encrypted,
 )
-from he.formats.messages import Kind
+from he.formats.digest import DIGEST_BYTES
+from he.formats.messages import Kind, open_message
 from he.parties.ledger import ReplayError, SpentError
+from he.parties.threshold import opening
 from he.parties.threshold.opening import Opener
 from he.parties.threshold.parts import opened_part
 from he.parties.threshold.together import Together
@@ -163,6 +165,20 @@ def test_what_no_evaluator_has_vouched_for_is_not_opened():
     for data in (EXACT.client.encrypt(X), b""):
         with pytest.raises(MessageError):
             EXACT.vouching.vouch(data)
+
+
+def test_an_answer_that_is_given_its_voucher_once_it_was_checked_is_not_opened(monkeypatch):
+    answer = EXACT.answer(X)
+    forged = bytearray(with_fields(Kind.RESPONSE, answer, request="0" * 64))
+
+    def changed(*given, **more):
+        opened = open_message(*given, **more)
+        forged[-DIGEST_BYTES:] = answer[-DIGEST_BYTES:]  # another thread, or whoever shares the memory
+        return opened
+
+    monkeypatch.setattr(opening, "open_message", changed)
+    with pytest.raises(NotPermittedError, match="has vouched for another answer"):
+        EXACT.opener.part(forged, EXACT.vouching.vouch(answer))
 
 
 def test_an_answer_is_opened_once_and_no_more_than_are_allowed():
