@@ -138,7 +138,7 @@ def write_atomically(path: Path, *pieces: bytes | memoryview) -> None:
 
     Raises:
         OSError: The file cannot be written. The message names it, and says if its folder does not exist, or it is a
-            folder.
+            folder, a device, a pipe or a socket.
     """
     require_place(path)
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")  # same directory: a rename, not a copy
@@ -159,12 +159,14 @@ def require_place(path: Path) -> None:
     """Check that a file may stand at ``path``.
 
     Raises:
-        OSError: Its folder does not exist, or it is a folder.
+        OSError: Its folder does not exist, or it is a folder, a device, a pipe or a socket.
     """
     if not path.parent.is_dir():
         raise FileNotFoundError(f"{path.parent} must be a folder that exists, to write {path.name}; make it first")
     if path.is_dir():
         raise IsADirectoryError(f"{path} must be a file, and it is a folder; choose another name")
+    if path.exists() and not path.is_file():  # which would be gone, for all programs
+        raise FileExistsError(f"{path} must be a file, and it is a device, a pipe or a socket; choose another name")
 
 
 def checked_suffix(path: Path, name: str = "path") -> str:

@@ -1,5 +1,6 @@
 import io
 import json
+import os
 import resource
 import zipfile
 from pathlib import Path
@@ -286,6 +287,16 @@ def test_a_write_that_fails_leaves_the_old_file(suffix, tmp_path):
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert [p.name for p in tmp_path.iterdir()] == [path.name]
     assert IntNetwork.load(path).fingerprint == NETWORK.fingerprint
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="the system has no named pipes")
+def test_a_pipe_or_a_device_is_not_replaced_by_a_file(tmp_path):
+    """Whoever may write there, as root may to /dev, would take it from all programs."""
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(FileExistsError, match="pipe must be a file, and it is a device, a pipe or a socket; choose"):
+        storage.write_atomically(tmp_path / "pipe", b"content")
+    assert (tmp_path / "pipe").is_fifo()
+    assert [path.name for path in tmp_path.iterdir()] == ["pipe"]
 
 
 def test_saving_twice_gives_the_same_bytes(folder):
