@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 
 from he.formats.digest import DIGEST_BYTES, hasher
+from he.formats.header import parsed
 from he.formats.limits import require_at_most
 from intnn.storage.document import file_path, write_atomically
 
@@ -131,12 +132,12 @@ def _opened(path: str | os.PathLike[str], data: memoryview, kind: str) -> tuple[
     if start > end:
         raise StoredError(f"the header of {path} is longer than the file")
     try:
-        header = json.loads(bytes(data[_PREFIX.size : start]))
+        header = parsed(data[_PREFIX.size : start])
         if header["kind"] != kind:
             raise StoredError(f"{path} holds a {header['kind']}, not a {kind}")
         arrays = {name: _array(data, start, end, name, *entry) for name, *entry in header["arrays"]}
         content = header["content"]
-    except (KeyError, TypeError, ValueError, RecursionError) as error:
+    except (KeyError, TypeError, ValueError) as error:
         if isinstance(error, StoredError):
             raise
         raise StoredError(f"the header of {path} is malformed: {error!r}") from error
@@ -148,7 +149,8 @@ def _opened(path: str | os.PathLike[str], data: memoryview, kind: str) -> tuple[
 def _require_version(path: str | os.PathLike[str], data: memoryview) -> None:
     _, version, _ = _PREFIX.unpack_from(data)
     if version != VERSION:
-        raise StoredError(f"{path} has version {version} of the format, this toolkit reads {VERSION}: store it again")
+        remedy = "store it again" if version < VERSION else "use a newer toolkit, or store it again with this one"
+        raise StoredError(f"{path} has version {version} of the format, this toolkit reads {VERSION}: {remedy}")
 
 
 def _aligned(size: int) -> memoryview:

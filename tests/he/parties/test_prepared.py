@@ -180,7 +180,11 @@ def test_damage_is_found(file, tmp_path_factory, data):
         (lambda h: h["content"]["interface"].update(rotation_steps=""), "malformed field"),
         (lambda h: h["content"]["interface"].update(multiplies=False), "its keys are"),
         (lambda h: h["content"]["interface"].update(output=[4, 9]), "its outputs are 1, got 3"),
-        (lambda h: h["content"].update(output_bound=float("nan")), "`output_bound` must be finite"),
+        (lambda h: h["content"].update(output_bound=float("nan")), "malformed.*numbers must be finite, got NaN"),
+        (
+            lambda h: h["content"]["program"].update(more=float("inf")),
+            "malformed.*must be finite, got Infinity",
+        ),
         (lambda h: h["content"].update(output_bound=10**400), "malformed"),
         (lambda h: h["arrays"][0].__setitem__(2, [1 << 40, 0]), "must be finite and"),
         (lambda h: h["arrays"][0].__setitem__(0, 7), "must have a name"),
@@ -197,9 +201,11 @@ def test_files_that_describe_nothing_are_refused(file, tmp_path, change, message
         PreparedCircuit.load(tmp_path / "prepared.he")
 
 
-def test_another_version_is_refused_by_its_number(file, tmp_path):
-    (tmp_path / "prepared.he").write_bytes(sealed(file[:8] + (7).to_bytes(4, "little") + file[12:]))
-    with pytest.raises(StoredError, match=f"has version 7 of the format, this toolkit reads {stored.VERSION}"):
+@pytest.mark.parametrize(("version", "remedy"), [(1, "store it again"), (7, "use a newer toolkit, or store it again")])
+def test_another_version_is_refused_by_its_number(file, tmp_path, version, remedy):
+    (tmp_path / "prepared.he").write_bytes(sealed(file[:8] + version.to_bytes(4, "little") + file[12:]))
+    said = f"has version {version} of the format, this toolkit reads {stored.VERSION}: {remedy}"
+    with pytest.raises(StoredError, match=said):
         PreparedCircuit.load(tmp_path / "prepared.he")
 
 
