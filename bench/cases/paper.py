@@ -85,12 +85,12 @@ def jobs(options: PaperOptions) -> tuple[PaperJob, ...]:
     asked: list[PaperJob] = []
     for identifier in chosen(options.identifier):
         experiment = EXPERIMENTS[identifier]
-        names = [setting.name for setting in experiment.settings(options.quick)]
-        if unknown := [name for name in options.setting if name not in names]:
-            raise ValueError(f"`--setting` must name settings of {identifier}, {'; '.join(names)}; got {unknown[0]}")
+        settings = {setting.name: setting for setting in experiment.settings(options.quick)}
+        if unknown := [name for name in options.setting if name not in settings]:
+            raise ValueError(f"`--setting` must name settings of {identifier}, {'; '.join(settings)}; got {unknown[0]}")
         scale = experiment.quick if options.quick else experiment.full
         images = 0 if options.clean else (options.images or scale.images) if scale.images else 0
-        for name in {setting.subject.dataset for setting in experiment.settings(options.quick)}:
+        for name in {settings[setting].subject.dataset for setting in options.setting or settings}:
             available = len(loaded(name, options.data).test_images)
             if images > available:
                 raise ValueError(f"`--images` must be at most {available} for {identifier}, got {images}")

@@ -96,6 +96,8 @@ def test_some_settings_may_be_chosen(tmp_path, short):
         assert ("penalty higher than squeezed" in result.output) == ("squeezed" in found[chosen])
     assert found[("penalty",)]["penalty"] == {**found[()]["penalty"], "said_higher": []}
     assert len(list(tmp_path.glob("*.json"))) == 6 + 1  # each run was made once
+    (job,) = paper.jobs(PaperOptions(("S18",), setting=("ResNet",), data=Path("/nowhere")))  # the others need MNIST
+    assert [setting.name for setting in job.settings] == ["ResNet"]
     result = invoke("T23", "--setting", "penaly", *arguments)
     assert result.exit_code == 2
     said = " ".join(result.output.split())
