@@ -34,10 +34,10 @@ class PaperJob:
         quick: Whether it is the quick version.
         seeds: The seeds of the runs.
         images: How many test images are attacked.
-        data: The folder of the data; None for where it is found by itself.
-        keep: The folder of finished runs and trainings.
         only: The names of the settings that are run; empty for all.
         clean: Whether nothing is attacked: only what is `Unattacked` is measured, of all test images.
+        data: The folder of the data; None for where it is found by itself.
+        keep: The folder of finished runs and trainings.
         processes: How many processes make runs.
     """
 
@@ -211,6 +211,7 @@ def _row(job: PaperJob, experiment: Experiment, setting: Setting, runs: Sequence
         tuple(experiment.pictures.items()),
         experiment.hours,
         job.clean,
+        len(experiment.settings(job.quick)) - len(job.settings),
     )
 
 

@@ -80,6 +80,7 @@ class PaperRow:
         pictures: How those arrays are drawn: their names, and one of `experiment.Shown`.
         full_hours: What the full version is estimated to take, in hours of one core; None where that is not known.
         clean: Whether nothing was attacked, and only that measured which needs no attack, of all test images.
+        left_out: How many settings of the result were not run.
     """
 
     identifier: str
@@ -97,6 +98,7 @@ class PaperRow:
     pictures: tuple[tuple[str, str], ...] = ()
     full_hours: float | None = None
     clean: bool = False
+    left_out: int = 0
 
     def figure(self, column: str) -> Figure:
         """The figure of a column.
@@ -196,6 +198,8 @@ def heading(rows: Sequence[PaperRow]) -> str:
     told = "all test images, none attacked" if first.clean else _counted(first.images, "image")
     names = [*dict.fromkeys(row.dataset for row in rows), told] if first.images or first.clean else []
     smaller = f"; smaller: {first.smaller}" if first.quick and first.smaller else ""
+    if first.left_out:
+        names.append(f"{len(rows)} of {_counted(len(rows) + first.left_out, 'setting')}")
     run = ", ".join([*names, f"{_counted(len(first.seeds), 'seed')} from {first.seeds[0]}"])
     seconds = sum(row.seconds for row in rows)
     return f"{'quick' if first.quick else 'full'}: {run}, {seconds:.0f} s of one core; shares in %{smaller}"

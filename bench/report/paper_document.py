@@ -131,7 +131,7 @@ def _not_run(found: Mapping[str, Sequence[PaperRow]]) -> Iterator[str]:
         if not own:
             about = PUBLISHED[identifier]
             yield f"{identifier}, {about.title}: python -m bench paper {identifier}{'' if about.quick else ' --full'}"
-        elif own[0].quick or own[0].clean:
+        elif own[0].quick or own[0].clean or own[0].left_out:
             hours = own[0].full_hours
             takes = "not estimated" if hours is None else f"about {hours:g} h of one core"
             yield f"{identifier} in full, {takes}: python -m bench paper {identifier} --full"

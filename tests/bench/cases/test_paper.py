@@ -94,7 +94,7 @@ def test_some_settings_may_be_chosen(tmp_path, short):
         found[chosen] = {row["setting"]: row for row in (envelope.row for envelope in read(file))}
         assert list(found[chosen]) == list(chosen or ("penalty", "squeezed", "noise"))
         assert ("penalty higher than squeezed" in result.output) == ("squeezed" in found[chosen])
-    assert found[("penalty",)]["penalty"] == {**found[()]["penalty"], "said_higher": []}
+    assert found[("penalty",)]["penalty"] == {**found[()]["penalty"], "said_higher": [], "left_out": 2}
     assert len(list(tmp_path.glob("*.json"))) == 6 + 1  # each run was made once
     (job,) = paper.jobs(PaperOptions(("S18",), setting=("ResNet",), data=Path("/nowhere")))  # the others need MNIST
     assert [setting.name for setting in job.settings] == ["ResNet"]
@@ -125,7 +125,7 @@ def test_nothing_is_attacked_of_what_can_be_measured_so(tmp_path, monkeypatch):
             )
             assert (run["count"], run["n"]) == (wrong.sum(), 360)
     assert [row["said_higher"] for row in rows] == [[], [["error", "one", "error"]]]
-    assert "all test images, none attacked" in result.output
+    assert "all test images, none attacked, 2 of 3 settings, 2 seeds" in result.output
     assert "A2: 0 of 2 printed accuracies within a point; the others by one, error -" in result.output
     assert "T23 is left out: nothing of it is measured without an attack" in result.output
 

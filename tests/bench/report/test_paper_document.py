@@ -69,6 +69,15 @@ def rows(tmp_path):
     )
 
 
+@pytest.mark.parametrize(
+    ("changes", "left"),
+    [({}, False), ({"quick": True}, True), ({"clean": True}, True), ({"left_out": 3}, True)],
+)
+def test_a_report_says_what_of_the_full_version_is_left(rows, changes, left):
+    text = report([replace(row, **{"quick": False, **changes}) for row in rows])["report.md"].decode()
+    assert ("T23 in full, about 2.5 h of one core: python -m bench paper T23 --full" in text) == left
+
+
 def test_a_report_is_whole(rows):
     files = report(rows)
     assert set(files) == {
