@@ -102,13 +102,13 @@ def reveal(data: bytes, password: str) -> Protected:
     """
     if data[: len(_MAGIC)] != _MAGIC:
         raise KeyFileError("the file holds no secret key of this toolkit; choose a file that `SecretKey.save` wrote")
-    if len(data) < _START + _TAG_BYTES + _DIGEST_BYTES or _digest(data[:-_DIGEST_BYTES]) != data[-_DIGEST_BYTES:]:
-        raise KeyFileError("the key file is truncated or damaged: its digest does not match; restore it from a copy")
-    if data[len(_MAGIC)] != _VERSION:
+    if len(data) > len(_MAGIC) and data[len(_MAGIC)] != _VERSION:  # which may have another digest
         raise KeyFileError(
             f"the key file must be of version {_VERSION}, got {data[len(_MAGIC)]}; read it with the version of this "
             "toolkit that wrote it"
         )
+    if len(data) < _START + _TAG_BYTES + _DIGEST_BYTES or _digest(data[:-_DIGEST_BYTES]) != data[-_DIGEST_BYTES:]:
+        raise KeyFileError("the key file is truncated or damaged: its digest does not match; restore it from a copy")
     end = _START + int.from_bytes(data[_START - 4 : _START], "big")
     _require_header(end - _START)
     if end > len(data) - _TAG_BYTES - _DIGEST_BYTES:

@@ -19,7 +19,7 @@ from he.formats.header import parsed
 from he.formats.limits import require_at_most, require_bytes
 
 _MAGIC = b"HEINF3"
-_OLDER = (b"HEINF1", b"HEINF2")
+_VERSIONS = [_MAGIC[:-1] + b"%d" % number for number in range(1, 10)]
 MAX_HEADER_BYTES = 1 << 16
 MAX_PARTS = 1 << 16
 _START = len(_MAGIC) + 1 + 4
@@ -64,11 +64,26 @@ class Kind(Enum):
     PARTIAL_DECRYPTION = b"p"
 
 
+#: What can be done about a message of another version that cannot just be made again.
+_REMEDIES = {
+    Kind.CLIENT: "answers to its open requests are for that version to decrypt, or they are lost: then begin with a "
+    "new key, and encrypt the images again",
+    Kind.REVOCATION: "have the model's owner sign it again",
+    Kind.PERMISSION: "have the model's owner issue the network again",
+    Kind.ENCRYPTED_NETWORK: "have the model's owner issue it again",
+    Kind.FUNCTIONAL_MASTER: "go on with that version, or open a new instance and encrypt its data again",
+    Kind.JOURNAL: "go on with that version, or open new instances in a new file and encrypt their data again; a new "
+    "file has forgotten what was issued, so that budgets begin anew",
+}
 _WRITER = json.JSONEncoder(sort_keys=True)
 
 
 class MessageError(ValueError):
     """Bytes are no intact message of the expected kind, or for another circuit or key; or a message is too large."""
+
+
+class VersionError(MessageError):
+    """A message was made by another version of this toolkit; nothing more of it was looked at."""
 
 
 def seal_message(kind: Kind, fields: dict[str, Any], parts: Sequence[bytes] = ()) -> bytes:
@@ -104,7 +119,7 @@ def open_message(
         threads: the number of threads that may check the digest, at least 1; a short message takes one.
 
     Raises:
-        MessageError: if the bytes are too many, truncated, damaged, foreign, of an older version, or of another kind.
+        MessageError: if the bytes are too many, truncated, damaged, foreign, of another version, or of another kind.
         TypeError: if `data` is no bytes.
     """
     expected = _named(kind)
@@ -153,7 +168,7 @@ def require_size(kind: Kind, data: bytes, most: int) -> memoryview:
     """Return a view of a message, unless it is longer than any whose parts have at most so many bytes together.
 
     Raises:
-        MessageError: if it is longer, foreign, of an older version, or of another kind.
+        MessageError: if it is longer, foreign, of another version, or of another kind.
         TypeError: if `data` is no bytes.
     """
     view = _view(kind, data)
@@ -168,7 +183,7 @@ def unchanging(kind: Kind, data: bytes, most: int | None = None) -> bytes:
     Whoever reads a message twice, its parts and its name for example, would otherwise read what has not been checked.
 
     Raises:
-        MessageError: if it is longer, foreign, of an older version, or of another kind.
+        MessageError: if it is longer, foreign, of another version, or of another kind.
         TypeError: if `data` is no bytes.
     """
     view = _view(kind, data) if most is None else require_size(kind, data, most)
@@ -182,11 +197,13 @@ def largest_message(parts: int) -> int:
 
 def _view(kind: Kind, data: bytes) -> memoryview:
     view = require_bytes(data, f"a message with {_named(kind)}")
-    if view[: len(_MAGIC)] in _OLDER:
-        raise MessageError(
-            f"the message with {_named(kind)} was made by an older version of this toolkit; make it again"
+    magic = bytes(view[: len(_MAGIC)])
+    if magic != _MAGIC and magic in _VERSIONS:
+        age, usual = ("an older", "make it again") if magic < _MAGIC else ("a newer", "use that, or make it again")
+        raise VersionError(
+            f"the message with {_named(kind)} was made by {age} version of this toolkit; {_REMEDIES.get(kind, usual)}"
         )
-    if view[: len(_MAGIC)] != _MAGIC:
+    if magic != _MAGIC:
         raise MessageError(f"expected a message with {_named(kind)}, got bytes that are no message of this toolkit")
     if view[len(_MAGIC) : len(_MAGIC) + 1] != kind.value:
         raise MessageError(f"expected a message with {_named(kind)}, got one of another kind")

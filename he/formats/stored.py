@@ -75,8 +75,15 @@ def write(
     write_atomically(file_path(path), *pieces, hashed.digest())
 
 
-def read(path: str | os.PathLike[str], kind: str) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+def read(
+    path: str | os.PathLike[str], kind: str, again: str = "store it again"
+) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     """Return the content and the arrays of a file; the arrays are read-only and not copied.
+
+    Args:
+        path: the file.
+        kind: the kind that it must have.
+        again: what can be done about a file of another version.
 
     Raises:
         StoredError: if the file is damaged, foreign, or of another kind or version, or the machine is big-endian.
@@ -87,15 +94,14 @@ def read(path: str | os.PathLike[str], kind: str) -> tuple[dict[str, Any], dict[
         size = os.fstat(file.fileno()).st_size
         if size < _PREFIX.size + DIGEST_BYTES:
             raise StoredError(f"{path} is too short for a stored circuit: it was truncated, or is another file")
-        if file.read(len(MAGIC)) != MAGIC:
-            raise StoredError(f"{path} is no circuit that this toolkit has stored")
+        _require_version(path, file.read(_PREFIX.size), again)
         _require_sizes(path, 0, size)
         file.seek(0)
         data = _aligned(size)
         if file.readinto(data) != size:
             raise StoredError(f"{path} became shorter while it was read; read it again")
     data = data.toreadonly()  # and so are the arrays, which lie in it
-    _require_version(path, data)
+    _require_version(path, data, again)  # once more: it may have changed meanwhile
     if hasher().update(data[:-DIGEST_BYTES]).digest() != data[-DIGEST_BYTES:]:
         raise StoredError(f"{path} is damaged or truncated: its digest does not match; store it again")
     return _opened(path, data, kind)
@@ -118,9 +124,7 @@ def mapped(path: str | os.PathLike[str], kind: str) -> tuple[dict[str, Any], dic
         if size < _PREFIX.size + DIGEST_BYTES:
             raise StoredError(f"{path} is too short for a stored circuit: it was truncated, or is another file")
         data = memoryview(mmap.mmap(file.fileno(), size, access=mmap.ACCESS_READ))
-    if data[: len(MAGIC)] != MAGIC:
-        raise StoredError(f"{path} is no circuit that this toolkit has stored")
-    _require_version(path, data)
+    _require_version(path, data, "store it again")
     return _opened(path, data, kind)
 
 
@@ -146,10 +150,13 @@ def _opened(path: str | os.PathLike[str], data: memoryview, kind: str) -> tuple[
     return content, arrays
 
 
-def _require_version(path: str | os.PathLike[str], data: memoryview) -> None:
-    _, version, _ = _PREFIX.unpack_from(data)
+def _require_version(path: str | os.PathLike[str], data: bytes | memoryview, again: str) -> None:
+    """Check how a file begins, before anything else of it is looked at."""
+    magic, version, _ = _PREFIX.unpack_from(data)
+    if magic != MAGIC:
+        raise StoredError(f"{path} is no circuit that this toolkit has stored")
     if version != VERSION:
-        remedy = "store it again" if version < VERSION else "use a newer toolkit, or store it again with this one"
+        remedy = again if version < VERSION else f"use a newer toolkit, or {again} with this one"
         raise StoredError(f"{path} has version {version} of the format, this toolkit reads {VERSION}: {remedy}")
 
 

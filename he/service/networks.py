@@ -16,7 +16,7 @@ from pathlib import Path
 from threading import Lock
 from typing import Any
 
-from he.formats.messages import MessageError
+from he.formats.messages import MessageError, VersionError
 from he.parties.encrypted_network import EncryptedNetwork
 from he.parties.permission import NotPermittedError, Permission, Revocation
 from he.service.logs import event
@@ -37,7 +37,7 @@ class Networks(Unstorable, instead="make it again from the store's folder"):
         models: the models that are served; networks of others are removed.
 
     Raises:
-        StoreError: if a revocation is damaged.
+        StoreError: if a revocation is damaged, or of another version.
         OSError: if a file cannot be read.
     """
 
@@ -55,8 +55,9 @@ class Networks(Unstorable, instead="make it again from the store's folder"):
                 if name != _REVOKED:
                     path.unlink()
                 elif isinstance(error, MessageError):
+                    what = "of another version" if isinstance(error, VersionError) else "damaged"
                     raise StoreError(
-                        f"{path} is damaged ({error}); put the newest revocation of the model's owner in its place"
+                        f"{path} is {what} ({error}); put the newest revocation of the model's owner in its place"
                     ) from error
 
     @property

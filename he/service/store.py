@@ -219,16 +219,19 @@ class Store(Unstorable, instead="open its folder, when no other server has it op
         return found
 
     def _rows(self) -> list[tuple[str, str, str, str, int]]:
-        with closing(connect(self._index)) as connection:
+        with closing(sqlite3.connect(self._index, isolation_level=None)) as connection:  # which changes nothing of it
             found = tuple(
                 connection.execute(f"PRAGMA {name}").fetchone()[0] for name in ("application_id", "user_version")
             )
-            if not connection.execute("SELECT COUNT(*) FROM sqlite_schema").fetchone()[0]:
+            is_new = not connection.execute("SELECT COUNT(*) FROM sqlite_schema").fetchone()[0]
+        if not is_new and found != (_APPLICATION, VERSION):
+            raise StoreError(
+                f"{self._index} must be the index of a store of version {VERSION}, got version {found[1]} of "
+                f"application {found[0]:#x}; start the server with a new folder, to which clients send keys, and "
+                "models' owners networks and revocations, again; it has forgotten which requests were evaluated"
+            )
+        with closing(connect(self._index)) as connection:
+            if is_new:
                 for statement in ("BEGIN IMMEDIATE", *_TABLES, "COMMIT"):  # all of them, or none
                     connection.execute(statement)
-            elif found != (_APPLICATION, VERSION):
-                raise StoreError(
-                    f"{self._index} must be the index of a store of version {VERSION}, got version {found[1]} of "
-                    f"application {found[0]:#x}; start the server with a new folder, to which clients send keys again"
-                )
             return connection.execute("SELECT client, digest, circuit, file, bytes FROM keys ORDER BY rowid").fetchall()

@@ -94,9 +94,12 @@ def _owner(model: Path) -> Iterator[ModelOwner]:
         assert isinstance(circuit, Circuit)  # weights modulo several primes are plain
         try:
             known = parsed(state)
-            rest = {"first": known["next"], "least": known["least"], "revoked": known["revoked"]}
+            rest = {"first": known["next"], "least": known["least"], "revoked": known.get("revoked", ())}
             owner = ModelOwner(circuit, known["permitted"], signing_seed=seed, **rest)
         except (KeyError, TypeError, ValueError) as error:
-            raise StageError(f"{secret} must be as its owner has left it, and is not: {error!r}") from error
+            raise StageError(
+                f"{secret} must be as its owner has left it, and is not ({error!r}); restore it from a copy that is as "
+                "new as the last network that was issued, and the last revocation"
+            ) from error
         yield owner
         write_state(secret, owner)

@@ -50,7 +50,7 @@ def run_arrays(path: str | os.PathLike[str], kind: str, run: Mapping[str, str]) 
         StoredError: The file is damaged or foreign, or belongs to another run; the message says what differs.
         OSError: It cannot be read.
     """
-    content, arrays = stored.read(path, kind)
+    content, arrays = stored.read(path, kind, "begin the run again in another file")
     saved = content.get("run")
     for name, digest in run.items():
         if not isinstance(saved, dict) or saved.get(name) != digest:

@@ -11,13 +11,14 @@ from typing import Self
 
 import numpy as np
 
+from he.formats.messages import VersionError
 from he.functional.errors import FunctionalError
 from he.functional.instance import Instance, SchemeName
 from he.functional.ledger import secret_prime
 from he.functional.messages import require_name
 from he.functional.parties import records
 from he.functional.parties.books import Account, Books, Exposure, Opening, Role
-from he.functional.parties.journal import Journal
+from he.functional.parties.journal import Journal, JournalError
 from he.functional.parties.masters import Masters
 from he.functional.parties.request import KeyRequest
 from he.functional.scheme import FunctionalKey, MasterKey, PublicKey, Scheme
@@ -58,7 +59,8 @@ class Authority(Unstorable, instead="open its journal, when nobody else has it o
         schemes: What implements a scheme, by its name.
 
     Raises:
-        JournalError: The file is damaged or no journal, others may use it, or another authority has it open.
+        JournalError: The file is damaged, of another version or no journal, others may use it, or another authority has
+            it open.
         OSError: The file cannot be read or made.
     """
 
@@ -251,6 +253,10 @@ class Authority(Unstorable, instead="open its journal, when nobody else has it o
     def _restore(self, place: int, message: bytes) -> None:
         try:
             opening = records.enter(self._books, message)
+        except VersionError as error:
+            if place:  # behind messages of this version
+                raise self._journal.damaged(place, error) from error
+            raise JournalError(f"{self._journal.path} cannot be read: {error}") from error
         except (KeyError, TypeError, ValueError) as error:
             raise self._journal.damaged(place, error) from error
         self._places.setdefault(opening.instance.id, place)

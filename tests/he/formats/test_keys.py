@@ -115,6 +115,8 @@ def test_foreign_bytes_are_refused(data):
 def test_another_version_is_named():
     with pytest.raises(KeyFileError, match="must be of version 1, got 2; read it with the version"):
         reveal(sealed(STORED[:5] + b"\x02" + STORED[6:-32]), "correct horse")
+    with pytest.raises(KeyFileError, match="must be of version 1, got 2"):  # whatever digest it has
+        reveal(STORED[:5] + b"\x02" + STORED[6:-7], "correct horse")
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from he.formats import messages
-from he.formats.messages import Kind, MessageError, open_message, seal_message, unchanging
+from he.formats.messages import Kind, MessageError, VersionError, open_message, seal_message, unchanging
 
 kinds = st.sampled_from(list(Kind))
 fields = st.dictionaries(
@@ -65,6 +65,25 @@ def test_a_message_of_an_older_version_is_refused_in_words_of_its_own(magic, mos
     for message in (older + hashlib.sha256(older).digest(), older + blake3(older).digest(), magic):
         with pytest.raises(MessageError, match="with request was made by an older version of this toolkit; make it"):
             open_message(Kind.REQUEST, message, most)
+
+
+@pytest.mark.parametrize(
+    ("kind", "what", "remedy"),
+    [
+        (Kind.CLIENT, "client", "answers to its open requests are for that version to decrypt, or they are lost"),
+        (Kind.REVOCATION, "revocation", "have the model's owner sign it again"),
+        (Kind.JOURNAL, "journal", "go on with that version, or open new instances"),
+        (Kind.OFFER, "offer", ("make it again", "use that, or make it again")),
+    ],
+)
+def test_what_is_said_of_another_version_can_be_done(kind, what, remedy):
+    for magic, age, here in ((b"HEINF2", "an older", 0), (b"HEINF4", "a newer", 1)):
+        message = f"the message with {what} was made by {age} version of this toolkit; "
+        with pytest.raises(VersionError, match=message + (remedy if isinstance(remedy, str) else remedy[here])):
+            open_message(kind, magic + kind.value + bytes(60))
+    for foreign in (b"HEINF0", b"HEINFx", b"HEINF"):
+        with pytest.raises(MessageError, match="no message of this toolkit"):
+            open_message(kind, foreign)
 
 
 @given(kinds, kinds)

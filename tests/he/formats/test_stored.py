@@ -47,6 +47,20 @@ def test_arrays_in_any_order_of_memory(tmp_path) -> None:
             assert np.array_equal(array, given_[name])
 
 
+@pytest.mark.parametrize(
+    ("version", "remedy"), [(2, "reads 3: make it anew$"), (4, "use a newer toolkit, or make it anew with this one")]
+)
+def test_another_version_is_named_before_anything_else(tmp_path, version, remedy, monkeypatch) -> None:
+    path = tmp_path / "file"
+    stored.write(path, "kind", {}, {"a": np.arange(100)})
+    data = bytearray(path.read_bytes())
+    data[8] = version
+    path.write_bytes(data[:-9])
+    monkeypatch.setattr(stored, "MAX_FILE_BYTES", 100)
+    with pytest.raises(StoredError, match=remedy):
+        stored.read(path, "kind", "make it anew")
+
+
 def test_a_mapped_file_is_checked_but_for_its_arrays(tmp_path) -> None:
     path = tmp_path / "file"
     stored.write(path, "kind", {}, {"a": np.arange(100)})

@@ -310,6 +310,12 @@ def test_a_revocation_that_is_damaged_is_not_forgotten(encrypted_models, tmp_pat
     path.write_bytes(newest[:-1])
     with pytest.raises(StoreError, match="put the newest revocation"):
         Service(live.config)
+    path.write_bytes(b"HEINF2" + newest[6:])
+    with pytest.raises(
+        StoreError, match=r"of another version \(.*; have the model's owner sign it again\); put the newest"
+    ):
+        Service(live.config)
+    assert len(list(path.parent.iterdir())) == 2  # an encrypted network is there for who goes back to that version
     path.write_bytes(newest)
     with Live(encrypted_models, tmp_path) as live:
         assert live.http.get("/v1/models/hidden/revocation").content == newest

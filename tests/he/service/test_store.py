@@ -92,6 +92,16 @@ def test_a_store_of_another_version_is_refused_and_stays_as_it_is(folder, change
     assert keys.path.exists()
 
 
+def test_an_index_of_another_application_is_not_touched(folder) -> None:
+    folder.mkdir()
+    with closing(sqlite3.connect(folder / "index.sqlite")) as connection:
+        connection.execute("CREATE TABLE theirs (number INTEGER)")
+    content = (folder / "index.sqlite").read_bytes()
+    with pytest.raises(StoreError, match=r"of version 1, .* a new folder, .* has forgotten which requests"):
+        Store(folder)
+    assert (folder / "index.sqlite").read_bytes() == content
+
+
 def test_what_is_no_index_is_refused(folder) -> None:
     folder.mkdir()
     (folder / "index.sqlite").write_bytes(b"something else " * 1000)

@@ -141,9 +141,18 @@ def test_files_of_other_parties_are_refused(copy, tmp_path):
         client.encrypt(path / "io", path / "server", path / "images.npy", POLICY)
     for state in ("{}", "[]", '{"permitted": ["x"], "revoked": [], "next": 0, "least": 0}', OTHERS):
         (path / "model/issuing/state").write_text(state)
-        with pytest.raises(StageError, match="as its owner has left it"):
+        with pytest.raises(StageError, match=r"as its owner has left it, .* restore it from a copy that is as new"):
             owner.issue(path / "io", path / "model", again=True)
     assert (path / "io/encrypted_network/network").exists()
+
+
+def test_an_owner_goes_on_from_a_state_that_does_not_say_what_was_revoked(copy):
+    path, _ = copy
+    file = path / "model/issuing/state"
+    state = json.loads(file.read_text())
+    file.write_text(json.dumps({name: value for name, value in state.items() if name != "revoked"}))
+    owner.issue(path / "io", path / "model", again=True)
+    assert json.loads(file.read_text()) == {**state, "next": state["next"] + 1}
 
 
 @pytest.mark.parametrize("days", ["0", "-1", "inf", "nan", "1e300"])

@@ -354,6 +354,20 @@ def test_a_journal_in_which_a_byte_has_changed_is_refused(path):
     Authority(path).close()  # and the one before has given it free
 
 
+def test_a_journal_of_another_version_is_not_called_damaged(path):
+    with Authority(path) as authority:
+        trainer(authority.open(instance(), 2, "data")).asks(authority, EYE[:2])
+    path.write_bytes(content := path.read_bytes().replace(b"HEINF3", b"HEINF2"))
+    with pytest.raises(
+        JournalError, match=r"made by an older version .* go on with that version, or open new instances"
+    ):
+        Authority(path)
+    assert path.read_bytes() == content
+    path.write_bytes(content.replace(b"HEINF2", b"HEINF3", 1))
+    with pytest.raises(JournalError, match=r"is damaged at byte \d+"):
+        Authority(path)
+
+
 def test_a_journal_that_speaks_of_what_was_not_opened_is_refused(path):
     it = instance()
     for message in (
