@@ -18,7 +18,7 @@ from he.formats.compact import Form
 from he.program.operations import Matrix, Plain
 from he.program.placed import output_levels
 from he.program.program import Program
-from he.readers.cost import HOISTING, Cost, Prices, cost
+from he.readers.cost import Cost, cost
 from he.ring.params import ParameterError, Parameters
 from intnn.values.arrays import instance, real
 from intnn.values.value_object import ValueObject
@@ -124,10 +124,10 @@ class Circuit(ValueObject):
         """Return whether this is the network to which the interface's commitment binds the circuit's owner."""
         return commitment(network, self.salt) == self.interface.commitment
 
-    def cost(self, prices: Prices = HOISTING) -> Cost:
-        """Return the cost of one evaluation on an engine with these prices."""
+    def cost(self) -> Cost:
+        """Return the cost of one evaluation on the fast engine, on one thread."""
         gadgets = self.interface.gadgets if self.interface.key_levels else None
-        return cost(self.program, self.parameters, prices, gadgets=gadgets)
+        return cost(self.program, self.parameters, gadgets=gadgets)
 
     def explain(self) -> str:
         """Return a text with parameters and their reasons, layout, operations, cost, keys, memory and noise bound."""

@@ -20,7 +20,7 @@ import numpy as np
 
 from he.circuit.circuit import Circuit
 from he.circuit.interface import Interface
-from he.readers.cost import HOISTING, Cost, Prices
+from he.readers.cost import Cost
 from he.ring.params import Parameters
 from intnn.values.arrays import instance
 from intnn.values.value_object import ValueObject
@@ -181,9 +181,9 @@ class ResidueCircuit(ValueObject):
         """A lower bound on the noise budget that the results have left, in bits."""
         return min(circuit.output_bound for circuit in self.circuits)
 
-    def cost(self, prices: Prices = HOISTING) -> Cost:
+    def cost(self) -> Cost:
         """Return the cost of one evaluation of all circuits, one after the other; they share the keys."""
-        return self.circuits[0].cost(prices).times(len(self.circuits))
+        return self.circuits[0].cost().times(len(self.circuits))
 
     def explain(self) -> str:
         """Return a text with the primes and their reasons, and what `Circuit.explain` says of the first circuit."""

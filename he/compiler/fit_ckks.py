@@ -24,7 +24,7 @@ from he.compiler.ranges import ERROR, Guard
 from he.program.algebra import run
 from he.program.fold import Fold
 from he.program.program import Program
-from he.readers.cost import HOISTING, Prices, cost
+from he.readers.cost import cost
 from he.readers.dependence import DependenceAlgebra
 from he.readers.deviations import Deviations
 from he.readers.flooding import zero_deviation
@@ -86,7 +86,6 @@ def fit_ckks(
     max_error: float,
     security: Security,
     flood: float | None = None,
-    prices: Prices = HOISTING,
     guards: Sequence[Guard] = (),
     checked: bool = True,
     owners: int = 1,
@@ -104,7 +103,6 @@ def fit_ckks(
         flood: the error of a logit that re-randomising adds, for which there must be room; the error of the encryption
             of zero that goes with it counts as the program's. The same for opening answers under a key of two owners,
             with no encryption of zero. None if answers get no flood.
-        prices: the prices of the engine that is to run the program.
         guards: what the program's guards show, in order.
         checked: whether plaintexts are looked at. Where they are not, only `Fit.again` makes a program for use.
         owners: how many parties hold the secret key.
@@ -134,7 +132,7 @@ def fit_ckks(
                 refusals.append(f"an error bound of {max_error} takes {shortest} bits of modulus, more than {limit}")
             for chain in {chain.length: chain for chain in chains if chain.bits <= limit}.values():
                 try:
-                    candidates.append((search.price(chain, prices), spare, chain, search))
+                    candidates.append((search.price(chain), spare, chain, search))
                 except ParameterError as refusal:  # there are too few primes of a size
                     refusals.append(str(refusal))
         for _, spare, chain, search in sorted(candidates, key=lambda entry: entry[0]):
@@ -233,7 +231,7 @@ class _Search:
         special = max(MIN_PRIME_BITS, min(MAX_CHAIN_BITS, limit - sum(stay) - sum(drops)))
         return _Candidate(precision, stay, drops, special)
 
-    def price(self, chain: _Candidate, prices: Prices) -> float:
+    def price(self, chain: _Candidate) -> float:
         """Return the program's cost under this chain, in units of one SEAL rotation.
 
         Raises:
@@ -241,7 +239,7 @@ class _Search:
         """
         parameters = self._parameters(chain, "insecure")
         placed = place(self._folded.folded, chain.precision, parameters, len(chain.stay))
-        return expected_units(cost(placed, parameters, prices, self._folded.weights(placed)), parameters, prices)
+        return expected_units(cost(placed, parameters, self._folded.weights(placed)), parameters)
 
     def finest(self, spare: float, chain: _Candidate, limit: int, max_error: float, security: Security) -> Fit | None:
         """Return the finest scales whose chain is as long as this one; None if no bound is within `max_error`."""

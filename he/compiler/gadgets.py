@@ -10,7 +10,7 @@ from typing import NamedTuple
 from he.compiler.fit import Fit
 from he.formats import hybrid
 from he.formats.switching import key_bytes
-from he.readers.cost import HOISTING, Cost, Prices, cost
+from he.readers.cost import Cost, cost, units_of
 from he.readers.key_switching import key_switch_norm
 from he.ring.gadget import Gadget, Gadgets
 from he.ring.params import ParameterError, Parameters
@@ -31,7 +31,7 @@ class Chosen(NamedTuple):
     bound: float
 
 
-def worthwhile(fit: Fit, prices: Prices = HOISTING, max_key_bytes: int | None = None) -> Chosen | None:
+def worthwhile(fit: Fit, max_key_bytes: int | None = None) -> Chosen | None:
     """Return the gadgets by which a fitted program takes less time than by usual keys, or much shorter keys.
 
     Usual keys are SEAL's: for all levels, with one special prime. Many key switches are done where the scale, or what
@@ -39,7 +39,6 @@ def worthwhile(fit: Fit, prices: Prices = HOISTING, max_key_bytes: int | None = 
 
     Args:
         fit: a program with its parameters.
-        prices: the prices of the engine.
         max_key_bytes: the most bytes of all keys, where usual keys have no more; by default any number.
 
     Returns:
@@ -49,13 +48,13 @@ def worthwhile(fit: Fit, prices: Prices = HOISTING, max_key_bytes: int | None = 
     keys = len(program.rotation_steps) + program.swaps_rows + program.multiplies
     if keys * key_bytes(parameters, parameters.levels) <= SHORT_KEYS:
         return None
-    usual, tried = cost(program, parameters, prices), None
+    usual, tried = cost(program, parameters), None
     limit = None if max_key_bytes is None else max(max_key_bytes, usual.key_bytes)
     for bits in NOISIER_BITS:
-        gadgets = choose_gadgets(usual, parameters, prices, limit, bits)
+        gadgets = choose_gadgets(usual, parameters, limit, bits)
         if gadgets == tried:
             continue
-        spent, tried = cost(program, parameters, prices, gadgets=gadgets), gadgets
+        spent, tried = cost(program, parameters, gadgets=gadgets), gadgets
         gains = spent.total < WORTH_TIME * usual.total or spent.key_bytes < WORTH_BYTES * usual.key_bytes
         if not gains or spent.total > usual.total:
             return None
@@ -66,11 +65,7 @@ def worthwhile(fit: Fit, prices: Prices = HOISTING, max_key_bytes: int | None = 
 
 
 def choose_gadgets(
-    spent: Cost,
-    parameters: Parameters,
-    prices: Prices = HOISTING,
-    max_key_bytes: int | None = None,
-    noisier_bits: float = 0,
+    spent: Cost, parameters: Parameters, max_key_bytes: int | None = None, noisier_bits: float = 0
 ) -> Gadgets:
     """Return the gadgets with which a program takes the least time, or nearly so, as far as its keys fit.
 
@@ -81,7 +76,6 @@ def choose_gadgets(
     Args:
         spent: the cost of a placed program, with any gadgets.
         parameters: the parameters for which it was placed.
-        prices: the prices of the engine.
         max_key_bytes: the most bytes of all keys as they travel; by default any number.
         noisier_bits: by how many bits a key switch may add more noise than by one special prime at the same level.
 
@@ -89,7 +83,7 @@ def choose_gadgets(
         ParameterError: if the keys do not fit with any choice; the message says how many bytes the fewest have.
     """
     levels = sorted({level for levels in spent.uses.values() for level in levels})
-    units = {level: dict(_units(spent, parameters, prices, level, noisier_bits)) for level in levels}
+    units = {level: dict(_units(spent, parameters, level, noisier_bits)) for level in levels}
     choices = {}
     numbers = sorted({1}.union(*units.values()))
     for kinds in (kinds for count in range(1, MOST_KINDS + 1) for kinds in combinations(numbers, count)):
@@ -116,7 +110,7 @@ def choose_gadgets(
     return min(fitting, key=fitting.__getitem__)
 
 
-def expected_units(spent: Cost, parameters: Parameters, prices: Prices = HOISTING) -> float:
+def expected_units(spent: Cost, parameters: Parameters) -> float:
     """Return the time of a program before its gadgets are chosen: with the best at every level, if that is worthwhile.
 
     Only gadgets that add no more noise than one special prime count, for these are accepted wherever usual keys are.
@@ -124,22 +118,19 @@ def expected_units(spent: Cost, parameters: Parameters, prices: Prices = HOISTIN
     Args:
         spent: the cost of the program with one special prime at every level.
         parameters: the parameters for which it was placed.
-        prices: the prices of the engine.
     """
     saved = 0.0
     for level in spent.switches:
-        units = dict(_units(spent, parameters, prices, level, 0))
+        units = dict(_units(spent, parameters, level, 0))
         saved += units[1] - min(units.values())
     least = spent.total - saved
     return least if least < WORTH_TIME * spent.total else spent.total
 
 
-def _units(
-    spent: Cost, parameters: Parameters, prices: Prices, level: int, noisier_bits: float
-) -> Iterator[tuple[int, float]]:
+def _units(spent: Cost, parameters: Parameters, level: int, noisier_bits: float) -> Iterator[tuple[int, float]]:
     """Yield the numbers of special primes that a level may have, and what its key switches cost with them."""
     most = key_switch_norm(Gadget.of(parameters, level)) * 2.0 ** min(noisier_bits, 1000)
     for specials in range(1, len(parameters.primes) - level + 1):
         gadget = Gadget.of(parameters, level, specials)
         if key_switch_norm(gadget) <= most:
-            yield specials, prices.units(spent.switches[level].work(gadget), parameters)
+            yield specials, units_of(spent.switches[level].work(gadget), parameters)

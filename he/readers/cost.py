@@ -1,13 +1,13 @@
 """The cost of a program: time in units of one SEAL rotation, and the bytes of its keys, ciphertexts and values.
 
-Time is counted in the two steps that an engine over a residue number system does to a polynomial modulo one prime: a
+Time is counted in the two steps that the fast engine does to a polynomial modulo one prime: a
 number-theoretic transform (N log N operations) and a pass of slotwise multiplications (N operations). The number of
 steps that an operation takes follows from the algorithms: key switching by one digit for every prime (Cheon et al., *A
 full RNS variant of approximate homomorphic encryption*, SAC 2018, section 3) or for groups of them (`he.ring.gadget`),
 rotations of one value that share its digits (Halevi and Shoup, *Faster homomorphic linear transformations in HElib*,
 CRYPTO 2018, section 5), and BFV products in two bases (Bajard et al., *A full RNS variant of FV*, SAC 2016, section 4).
-An engine that hoists also keeps the ciphertexts of both schemes transformed, and its mod-down is lazy: one follows a
-whole sum of rotations. SEAL keeps only CKKS ciphertexts transformed.
+The engine keeps the ciphertexts of both schemes transformed, and its mod-down is lazy: one follows a whole sum of
+rotations.
 """
 
 from __future__ import annotations
@@ -26,52 +26,21 @@ from he.readers.work import Switches, Work
 from he.ring.gadget import Gadgets
 from he.ring.packed import word_bits
 from he.ring.params import Parameters
-from intnn.values.value_object import ValueObject
 
-#: The ring degree N for which `Prices` hold; other rings are priced in proportion to N log N and N.
-REFERENCE_RING = 8192
-
-
-@dataclass(frozen=True)
-class Prices(ValueObject):
-    """The time that an engine takes for its steps at N = 8192.
-
-    The unit is one SEAL rotation in CKKS at N = 8192, log q = 60 + 40 + 40 + 60.
-
-    Attributes:
-        transform: units for one transform of a polynomial modulo one prime.
-        product: units for one slotwise product of such a polynomial that is added to another.
-        stream: units for the same where both come from memory.
-        load: units for reading such a polynomial of an arriving ciphertext.
-        hoists: whether rotations of one value share its digits.
-
-    Raises:
-        ValueError: if a price is not positive.
-    """
-
-    transform: float
-    product: float
-    stream: float
-    load: float
-    hoists: bool
-
-    def __post_init__(self) -> None:
-        if not (self.transform > 0 and self.product > 0 and self.stream > 0 and self.load > 0):
-            raise ValueError(f"`transform`, `product`, `stream` and `load` must be positive, got {self}")
-
-    def units(self, work: Work, parameters: Parameters) -> float:
-        """Return the time of some steps in the parameters' ring."""
-        longer = parameters.poly_modulus_degree / REFERENCE_RING
-        deeper = math.log2(parameters.poly_modulus_degree) / math.log2(REFERENCE_RING)
-        passes = self.product * work.products + self.stream * work.streamed
-        return longer * (deeper * self.transform * work.transforms + passes)
+#: What the fast engine's steps cost on one thread in a ring of degree 8192: a transform of a polynomial modulo one
+#: prime; a slotwise product of such a polynomial that is added to another; the same where both come from memory; and
+#: reading such a polynomial of an arriving ciphertext. The unit is one SEAL rotation in CKKS at log q = 60 + 40 + 40 +
+#: 60: these were measured as 11.5, 2.2, 5.9 and 33 us where it takes 2.1 ms.
+TRANSFORM, PRODUCT, STREAM, LOAD = 0.0055, 0.00105, 0.0028, 0.016
+REFERENCE_RING = 8192  # other rings are priced in proportion to N log N and N
 
 
-#: Prices of the fast engine on one thread, as measured: 11.5, 2.2, 5.9 and 33 us, where a SEAL rotation takes 2.1 ms.
-HOISTING = Prices(transform=0.0055, product=0.00105, stream=0.0028, load=0.016, hoists=True)
-
-#: Prices of SEAL's evaluator on one thread; the unit is then 20 transforms and 24 products (three data primes).
-SEAL = Prices(transform=0.045, product=0.004, stream=0.004, load=0.06, hoists=False)
+def units_of(work: Work, parameters: Parameters) -> float:
+    """Return the time of some steps in the parameters' ring, in units of one SEAL rotation."""
+    longer = parameters.poly_modulus_degree / REFERENCE_RING
+    deeper = math.log2(parameters.poly_modulus_degree) / math.log2(REFERENCE_RING)
+    passes = PRODUCT * work.products + STREAM * work.streamed
+    return longer * (deeper * TRANSFORM * work.transforms + passes)
 
 
 @dataclass(frozen=True)
@@ -125,24 +94,22 @@ class Cost:
 def cost(
     program: Program,
     parameters: Parameters,
-    prices: Prices = HOISTING,
     weights: Sequence[int] | None = None,
     level: int | None = None,
     gadgets: Gadgets | None = None,
 ) -> Cost:
-    """Return the cost of a placed program on an engine with these prices.
+    """Return the cost of a placed program on the fast engine, on one thread.
 
     Args:
         program: a program that has been placed.
         parameters: the parameters for which it was placed.
-        prices: the prices of the engine.
         weights: for every operation, for how much work of its kind it stands (`he.program.fold`); 1 by default. Keys,
             rotations and bytes are those of the program itself.
         level: the level of the inputs of a part of a program; that of fresh ciphertexts by default.
         gadgets: those by which keys are switched, which then travel as `he.formats.hybrid` has it; by default with one
             special prime, and keys as SEAL makes them.
     """
-    counter, by_gadget = WorkAlgebra(parameters, prices.hoists, level), gadgets or Gadgets.of(parameters)
+    counter, by_gadget = WorkAlgebra(parameters, level), gadgets or Gadgets.of(parameters)
     values: list[Counted] = []
     work: dict[str, Work] = {}
     switches: dict[int, Switches] = {}
@@ -166,8 +133,8 @@ def cost(
         for a in {*arguments(operation), *made}:
             if program.last_use[a] <= position:
                 waiting -= values[a].size * values[a].level
-    units = {name: prices.units(done, parameters) for name, done in work.items()}
-    units["Input"] = parameters.poly_modulus_degree / REFERENCE_RING * prices.load * loaded
+    units = {name: units_of(done, parameters) for name, done in work.items()}
+    units["Input"] = parameters.poly_modulus_degree / REFERENCE_RING * LOAD * loaded
     rotations = [times for times in counter.rotated.values() if times > 1]
     keys = by_gadget.keys(counter.uses)
     needed = sum(hybrid.key_bytes(gadget) for _, gadget in keys)
@@ -186,18 +153,16 @@ def cost(
     )
 
 
-def rotation_costs(
-    parameters: Parameters, level: int, prices: Prices = HOISTING, gadgets: Gadgets | None = None
-) -> tuple[float, float]:
+def rotation_costs(parameters: Parameters, level: int, gadgets: Gadgets | None = None) -> tuple[float, float]:
     """Return what one more rotation of a value costs, and what it costs to rotate a rotated value further."""
-    counter, gadget = WorkAlgebra(parameters, prices.hoists, level), (gadgets or Gadgets.of(parameters)).at(level)
+    counter, gadget = WorkAlgebra(parameters, level), (gadgets or Gadgets.of(parameters)).at(level)
     value = counter.input(0)
     first = counter.rotate(value, 1)
     counter.take()
     found = []
     for rotated in (value, first):
         counter.rotate(rotated, 2)
-        found.append(prices.units(counter.take()[1][level].work(gadget), parameters))
+        found.append(units_of(counter.take()[1][level].work(gadget), parameters))
     one, other = found
     return one, other - one
 

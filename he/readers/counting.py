@@ -26,7 +26,6 @@ class WorkAlgebra(Algebra[Counted]):
 
     Args:
         parameters: the parameters for which the program was placed.
-        hoists: whether rotations of one value share its digits.
         level: the level of inputs; that of fresh ciphertexts by default.
 
     Attributes:
@@ -34,11 +33,10 @@ class WorkAlgebra(Algebra[Counted]):
         uses: the levels at which each key was used, by its Galois element; 1 stands for relinearisation.
     """
 
-    def __init__(self, parameters: Parameters, hoists: bool = True, level: int | None = None) -> None:
+    def __init__(self, parameters: Parameters, level: int | None = None) -> None:
         self._level = parameters.levels if level is None else level
-        self._parameters, self._exact, self._hoists = parameters, parameters.scheme.exact, hoists
+        self._parameters, self._exact = parameters, parameters.scheme.exact
         self._identities = 0
-        self._transformed: set[int] = set()
         self._divided: set[int] = set()
         self._lifted: set[int] = set()  # values that are known modulo auxiliary primes, too
         self._work, self._switches = Work(), dict[int, Switches]()
@@ -56,10 +54,6 @@ class WorkAlgebra(Algebra[Counted]):
 
     def plain_dot(self, values: Sequence[Counted], plains: Sequence[Plain]) -> Counted:
         level, extended = values[0].level, self._lazy(values)
-        if self._exact and not self._hoists:  # into NTT form and back; a value is transformed only once
-            fresh = {v.identity for v in values} - self._transformed
-            self._transformed |= fresh
-            self._do(transforms=2 * level * (len(fresh) + 1))
         self._multiply_rows(2 * len(values), level, extended)
         return self._value(level, extended=extended)
 
@@ -130,7 +124,7 @@ class WorkAlgebra(Algebra[Counted]):
     def switch_modulus(self, a: Counted) -> Counted:
         self.mod_down(a)
         if self._exact:
-            self._do(transforms=a.size * a.level if self._hoists else 0, products=a.size * (a.level - 1))
+            self._do(transforms=a.size * a.level, products=a.size * (a.level - 1))
         return self._value(a.level - 1, a.size)
 
     def rescale(self, a: Counted) -> Counted:
@@ -143,11 +137,8 @@ class WorkAlgebra(Algebra[Counted]):
         self.uses.setdefault(element, set()).add(a.level)
         again = a.identity in self.rotated
         self.rotated[a.identity] = self.rotated.get(a.identity, 0) + 1
-        if self._hoists:
-            self._switch(a.level, Switches(shared=1) if again else Switches(decomposed=1, multiplied=1))
-        else:
-            self._switch(a.level, Switches(decomposed=1, multiplied=1, divided=1))
-        return self._value(a.level, extended=self._hoists)
+        self._switch(a.level, Switches(shared=1) if again else Switches(decomposed=1, multiplied=1))
+        return self._value(a.level, extended=True)
 
     def _lazy(self, values: Sequence[Counted]) -> bool:
         """Return whether the sum of these stays extended, for a lazy mod-down; otherwise divide each of them now."""

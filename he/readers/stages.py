@@ -22,7 +22,7 @@ from he.program.operations import (
 )
 from he.program.placed import value_levels
 from he.program.program import Program
-from he.readers.cost import HOISTING, Prices, cost
+from he.readers.cost import cost
 from he.ring.params import Parameters
 
 
@@ -46,12 +46,12 @@ class Stage:
     scale_bits: float
 
 
-def stages(program: Program, parameters: Parameters, prices: Prices = HOISTING) -> tuple[Stage, ...]:
+def stages(program: Program, parameters: Parameters) -> tuple[Stage, ...]:
     """Return the stages of a placed program, in the order in which they are evaluated.
 
     A stage begins where a linear operation, which multiplies by weights or moves slots, reads what an activation gives,
     or the other way round. What is neither belongs to the stage of what it reads. The units of all stages add up to
-    `cost(program, parameters, prices).total`.
+    `cost(program, parameters).total`.
     """
     names: list[tuple[int, str]] = []  # the stage of every operation
     of_values: list[tuple[int, str]] = []
@@ -67,7 +67,7 @@ def stages(program: Program, parameters: Parameters, prices: Prices = HOISTING) 
     found = []
     for name in sorted(set(names)):
         own = [operation for operation, other in zip(program.operations, names, strict=True) if other == name]
-        units = cost(program, parameters, prices, [int(other == name) for other in names]).total
+        units = cost(program, parameters, [int(other == name) for other in names]).total
         left = [levels[value] for value in leaving if of_values[value] == name]
         read = [levels[a] for operation in own for a in arguments(operation) if of_values[a] != name]
         scales = [scale for operation in own for scale in _scales(operation)]

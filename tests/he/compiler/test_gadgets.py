@@ -14,7 +14,8 @@ from he.compiler import gadgets as gadgets_module
 from he.compiler.fit import Fit
 from he.compiler.gadgets import MOST_KINDS, NEAR, WORTH_TIME, choose_gadgets, expected_units, worthwhile
 from he.program.recorder import Recorder
-from he.readers.cost import HOISTING, Prices, cost
+from he.readers import cost as costs
+from he.readers.cost import cost, units_of
 from he.readers.key_switching import key_switch_norm
 from he.readers.work import Switches
 from he.ring.gadget import Gadget, Gadgets
@@ -44,9 +45,8 @@ def programs(draw):
     return program_of([(level, draw(st.integers(0, 5)), draw(st.booleans())) for level in levels])
 
 
-def choose(program, prices=HOISTING, max_key_bytes=None, noisier_bits=0):
-    spent = cost(program, PARAMETERS, prices)
-    return choose_gadgets(spent, PARAMETERS, prices, max_key_bytes, noisier_bits)
+def choose(program, max_key_bytes=None, noisier_bits=0):
+    return choose_gadgets(cost(program, PARAMETERS), PARAMETERS, max_key_bytes, noisier_bits)
 
 
 def noisier_bits(gadget):
@@ -127,14 +127,13 @@ def test_many_levels_take_long_digits_and_much_shorter_keys():
     assert spent.key_bytes < one.key_bytes / 2 < cost(program, PARAMETERS).key_bytes / 4
 
 
-def test_prices_decide():
+def test_prices_decide(monkeypatch):
     """Where transforms cost nothing, what counts is products: with few digits keys have fewer."""
-    program, prices = program_of([(4, 1, False)]), Prices(1e-9, 1.0, 1.0, 1.0, hoists=True)
-    costs = [
-        cost(program, PARAMETERS, prices, gadgets=Gadgets.of(PARAMETERS, [1, 1, 1, n, 1, 1, 1])).total
-        for n in range(1, 5)
-    ]
-    assert choose(program, prices).at(4).specials == 1 + int(np.argmin(costs))
+    program = program_of([(4, 1, False)])
+    for name, price in {"TRANSFORM": 1e-9, "PRODUCT": 1.0, "STREAM": 1.0, "LOAD": 1.0}.items():
+        monkeypatch.setattr(costs, name, price)
+    each = [cost(program, PARAMETERS, gadgets=Gadgets.of(PARAMETERS, [1, 1, 1, n, 1, 1, 1])).total for n in range(1, 5)]
+    assert choose(program).at(4).specials == 1 + int(np.argmin(each))
 
 
 @settings(max_examples=25)
@@ -154,7 +153,7 @@ def alone(spent, level, specials):
     """What a level costs with so many special primes, if they add no noise."""
     gadget = Gadget.of(PARAMETERS, level, specials)
     work = spent.switches.get(level, Switches()).work(gadget)
-    return HOISTING.units(work, PARAMETERS) if noisier_bits(gadget) <= 0 else inf
+    return units_of(work, PARAMETERS) if noisier_bits(gadget) <= 0 else inf
 
 
 @pytest.fixture
