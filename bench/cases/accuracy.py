@@ -20,6 +20,8 @@ from plaintext_models.data.datasets import Dataset
 
 __all__ = ["AccuracyJob", "jobs", "measure", "show", "train_from_seeds"]
 
+PART = 500  # images that are asked about at once
+
 
 @dataclass(frozen=True)
 class AccuracyJob:
@@ -110,6 +112,6 @@ def train_from_seeds(
     )
 
 
-def _parts(array: np.ndarray, size: int = 500) -> Iterator[np.ndarray]:
-    for start in range(0, len(array), size):
-        yield array[start : start + size]
+def _parts(array: np.ndarray) -> Iterator[np.ndarray]:
+    for start in range(0, len(array), PART):
+        yield array[start : start + PART]

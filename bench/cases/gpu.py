@@ -131,7 +131,7 @@ def figures() -> Iterator[GpuRow]:
     """All figures, one by one."""
     for size in (1024, 4096, 8192):
         yield from _gemm(size)
-    yield from _convolution(images=64, channels=128, side=28, kernel=3)
+    yield from _convolution()
     yield _table(1 << 26)
     for images in (1, 16384):
         yield _network(images)
@@ -161,8 +161,8 @@ def _gemm(size: int) -> Iterator[GpuRow]:
             yield replace(row, floor_us=_floor([product_work(work, product, size)]))
 
 
-def _convolution(images: int, channels: int, side: int, kernel: int) -> Iterator[GpuRow]:
-    rng = np.random.default_rng(0)
+def _convolution() -> Iterator[GpuRow]:
+    rng, images, channels, side, kernel = np.random.default_rng(0), 64, 128, 28, 3
     x = rng.integers(0, 256, (images, channels, side, side)).astype(np.uint8)
     w = rng.integers(-128, 128, (channels, channels, kernel, kernel)).astype(np.int8)
     operands = cuda.to_device(channels_last(x))

@@ -8,7 +8,7 @@ from types import MappingProxyType
 
 import torch
 from torch import Tensor, nn
-from torch.nn.utils import prune
+from torch.nn.utils.parametrize import remove_parametrizations
 
 from bench.tables.meeting import DEFENDED
 from intnn.quantisation.config import QuantConfig
@@ -17,6 +17,7 @@ from plaintext_models.data.datasets import Dataset
 from plaintext_models.defences.adversarial import STEPS
 from plaintext_models.determinism import deterministic
 from plaintext_models.nets.builders import build
+from plaintext_models.training.compression import layers, magnitude, prune
 from plaintext_models.training.loop import minimise
 from plaintext_models.zoo.make import make
 from plaintext_models.zoo.recipe import Hardening, Recipe
@@ -148,11 +149,11 @@ def _projected(field: Field, dataset: Dataset, seed: int) -> nn.Module:
 def _pruned(field: Field, dataset: Dataset, seed: int) -> nn.Module:
     """The smallest weights of a trained network are zero, and the others are trained once more."""
     module = _plain(field, dataset, seed)
-    weights = [(layer, "weight") for layer in module.modules() if isinstance(layer, nn.Linear)]
-    prune.global_unstructured(weights, pruning_method=prune.L1Unstructured, amount=PRUNED)
-    _fitted(module, field.recipe, torch.from_numpy(dataset.train_images), dataset, seed)
-    for layer, name in weights:
-        prune.remove(layer, name)
+    images, labels = torch.from_numpy(dataset.train_images), torch.from_numpy(dataset.train_labels)
+    prune(module, magnitude(module, images, labels, torch.Generator()), PRUNED)
+    _fitted(module, field.recipe, images, dataset, seed)
+    for layer in layers(module).values():
+        remove_parametrizations(layer, "weight")
     return module
 
 

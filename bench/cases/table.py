@@ -138,26 +138,20 @@ def _inference(job: InferenceJob, report: Reporter) -> Row:
     seal_evaluate_s, seal_logits = single.ask_seal(chosen[:1])
     rotations.append(seal_rotate_ms())  # on both sides of what it is the yardstick of
     rotate_ms = statistics.mean(rotations)
-    single_logits = np.concatenate([t.logits for t in trials])
-    single_logits[:1] = np.where(  # whichever of the two engines is further off
-        np.abs(seal_logits - plain_logits[:1]) > np.abs(single_logits[:1] - plain_logits[:1]),
-        seal_logits,
-        single_logits[:1],
-    )
 
     report("compiling for a full batch", 0.35)
     session, _ = _Pair.open(_compile(model, packing="throughput"))
-    step = session.circuit.interface.images
-    answers = []
+    step, answers = session.circuit.interface.images, list[_Answer]()
     for start in range(0, len(chosen), step):
         report(f"batches of {step} images", 0.5 + 0.5 * start / len(chosen))
         answers.append(session.ask(np.resize(chosen[start:], (step, *chosen.shape[1:]))))  # repeated to fill the slots
     logits = np.concatenate([a.logits for a in answers])[: len(chosen)]
 
+    # Of every image, by whichever evaluation of it is furthest off.
     errors = np.abs(logits - plain_logits).max(axis=1)
-    errors[: len(trials)] = np.maximum(
-        errors[: len(trials)], np.abs(single_logits - plain_logits[: len(trials)]).max(1)
-    )
+    for alone in (np.concatenate([t.logits for t in trials]), seal_logits):
+        n = len(alone)
+        errors[:n] = np.maximum(errors[:n], np.abs(alone - plain_logits[:n]).max(axis=1))
     predictions = logits.argmax(axis=1)
     parameters = circuit.parameters
     return Row(

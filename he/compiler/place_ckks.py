@@ -9,7 +9,7 @@ Every prime of the chain is then as large as the excess that it removes.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -133,7 +133,7 @@ def rescalings(program: Program, precision: Precision, largest: int) -> tuple[tu
             sizes.append(max(LEAST_DROP_BITS, min(largest, excess // count)))
         return sizes[dropped], 2.0 ** sizes[dropped]
 
-    walk = _walk(program, precision, drop)
+    walk = _Placement(program, precision, drop).walk()
     return tuple(sizes), walk.outputs[0].bits
 
 
@@ -176,116 +176,159 @@ def _placed(program: Program, precision: Precision, parameters: Parameters, stay
         index = parameters.levels - 1 - dropped
         return parameters.coeff_modulus_bits[index], float(parameters.primes[index])
 
-    return _walk(program, precision, drop, parameters.levels, stay, begin)
+    return _Placement(program, precision, drop, parameters.levels, stay, begin).walk()
 
 
-def _walk(
-    program: Program,
-    precision: Precision,
-    drop: Drop,
-    levels: int = 0,
-    stay: int | None = None,
-    begin: Scaled | None = None,
-) -> _Walk:
-    """Place a program; levels count from that of a fresh ciphertext, and outputs are lowered to `stay`."""
-    recorder = Recorder(program.plaintexts, program.inputs)
-    fresh = begin or Scaled(0, levels, 2.0**precision.input_bits, precision.input_bits, 0, 0)
-    known: list[Scaled] = []
-    made: list[Scaled] = []
-    encrypted = bool(program.encrypted)
+class _Placement:
+    """A program as it is being placed, operation by operation.
 
-    def lower(value: Scaled, level: int) -> Scaled:
-        while value.level > level:
-            value = replace(value, number=recorder.switch_modulus(value.number), level=value.level - 1)
-        return value
+    Args:
+        program: the program.
+        precision: the scales.
+        drop: gives the primes.
+        levels: the level of a fresh ciphertext, from which levels count.
+        stay: the level to which outputs are lowered; by default that of the lowest.
+        begin: the state of the inputs; that of fresh ciphertexts by default.
+    """
 
-    def rescaled(value: Scaled) -> Scaled:
-        while (excess := value.bits - precision.value_bits[value.products]) >= LEAST_DROP_BITS:
-            bits, prime = drop(levels - value.level, excess)
-            number, level = recorder.rescale(value.number), value.level - 1
-            value = replace(value, number=number, level=level, scale=value.scale / prime, bits=value.bits - bits)
-        return value
+    def __init__(
+        self,
+        program: Program,
+        precision: Precision,
+        drop: Drop,
+        levels: int = 0,
+        stay: int | None = None,
+        begin: Scaled | None = None,
+    ) -> None:
+        self._program, self._precision, self._drop = program, precision, drop
+        self._levels, self._stay = levels, stay
+        self._recorder = Recorder(program.plaintexts, program.inputs)
+        self._fresh = begin or Scaled(0, levels, 2.0**precision.input_bits, precision.input_bits, 0, 0)
+        self._made: list[Scaled] = []  # every value as it is first read
+        self._known: list[Scaled] = []  # the same as it is now: rescaled, where an operation needed that
 
-    def guarded(operation: ScalarDot, bits: int) -> Scaled:
+    def walk(self) -> _Walk:
+        """Place all operations, and bring the outputs to one level."""
+        for position, operation in enumerate(self._program.operations):
+            if position in self._program.guarding and isinstance(operation, ScalarDot):
+                guard = self._program.guarding[position]
+                values = [self._guarded(operation, self._precision.guard_bits[guard])]
+            else:
+                values = self._placed(operation)
+            self._made += values
+            self._known += values
+        outputs = self._outputs()
+        program = self._recorder.program(self._program.slots, [v.number for v in outputs], self._program.guards)
+        return _Walk(program, self._made, outputs)
+
+    def _placed(self, operation: Operation) -> list[Scaled]:
+        """Record an operation at the level and the scale of its operands; return its results."""
+        for a in rescaled_before(operation):
+            self._known[a] = self._rescaled(self._known[a])
+        operands = [self._known[a] for a in arguments(operation)]
+        states = operands or [self._fresh]
+        level = min(v.level for v in states)
+        operands = [self._lowered(v, level) for v in operands]
+        scale, bits = max(v.scale for v in states), max(v.bits for v in states)
+        plain, products = max(v.plain for v in states), max(v.products for v in states)
+        weight = 1.0
+        if _is_plain(operation):
+            weight = 2.0 ** self._precision.weight_bits[plain]
+            scale, bits, plain = scale * weight, bits + self._precision.weight_bits[plain], plain + 1
+        elif isinstance(operation, _PRODUCTS):
+            more = 2 if isinstance(operation, SquareParts) else 0  # the result is four times the squares
+            scale = operands[0].scale * operands[1].scale * 2.0**more
+            bits = operands[0].bits + operands[1].bits + more
+            products += 1
+        operation = _at_scale(operation, operands, level, scale, weight)
+        numbers = apply(self._recorder, operation, [v.number for v in operands])
+        values = [Scaled(number, level, scale, bits, plain, products) for number in numbers]
+        at_once = _is_plain(operation) and not isinstance(operation, CipherDot)
+        at_once |= bool(self._program.encrypted) and isinstance(operation, Relinearise)
+        return [self._rescaled(value) for value in values] if self._precision.early and at_once else values
+
+    def _guarded(self, operation: ScalarDot, bits: int) -> Scaled:
         """Record the sum that a guard begins with, with about so many bits of scale if one prime more is dropped.
 
         What follows it is done at the level above the outputs', where it costs little.
         """
-        assert stay is not None
-        value = known[operation.args[0]]
-        target, dropped = 2.0**bits, 0
-        while target < MOST_ABOVE * value.scale and stay + dropped < value.level:
-            dropped += 1
-            target *= drop(levels - stay - dropped, 0)[1]
-        operands = [lower(known[a], stay + dropped) for a in operation.args]
+        assert self._stay is not None
+        value = self._known[operation.args[0]]
+        target, level = 2.0**bits, self._stay
+        while target < MOST_ABOVE * value.scale and level < value.level:
+            level += 1
+            target *= self._drop(self._levels - level, 0)[1]
+        operands = [self._lowered(self._known[a], level) for a in operation.args]
         factor = max(1.0, math.ceil(target / value.scale))
-        level, scale = stay + dropped, value.scale * factor
+        scale = value.scale * factor
         scalars = [Scalar(scalar.value, level, factor) for scalar in operation.scalars]
         constant = Scalar(operation.constant.value, level, scale)
-        value = replace(operands[0], number=recorder.scalar_dot([v.number for v in operands], scalars, constant))
-        value = replace(value, scale=scale)
-        while value.level > stay + 1:
-            prime = drop(levels - value.level, 0)[1]
-            value = replace(
-                value, number=recorder.rescale(value.number), level=value.level - 1, scale=value.scale / prime
-            )
+        number = self._recorder.scalar_dot([v.number for v in operands], scalars, constant)
+        return self._dropped(replace(operands[0], number=number, scale=scale), self._stay + 1)
+
+    def _outputs(self) -> list[Scaled]:
+        """Lower the results to one level; drop primes of what guards show until they are there, too."""
+        outputs = [self._rescaled(self._known[output]) for output in self._program.results]
+        lowest = min(v.level for v in outputs) if self._stay is None else self._stay
+        outputs = [self._lowered(v, lowest) for v in outputs]
+        if any((v.level, v.scale) != (outputs[0].level, outputs[0].scale) for v in outputs):
+            raise ValueError(f"outputs must share a scale, got {[v.scale for v in outputs]}")
+        shown = self._program.outputs[len(outputs) :]
+        return [*outputs, *(self._dropped(self._known[output], lowest) for output in shown)]
+
+    def _lowered(self, value: Scaled, level: int) -> Scaled:
+        """Switch a value to a level, at the same scale."""
+        while value.level > level:
+            number = self._recorder.switch_modulus(value.number)
+            value = replace(value, number=number, level=value.level - 1)
         return value
 
-    for position, operation in enumerate(program.operations):
-        if position in program.guarding and isinstance(operation, ScalarDot):
-            made.append(guarded(operation, precision.guard_bits[program.guarding[position]]))
-            known.append(made[-1])
-            continue
-        for a in rescaled_before(operation):
-            known[a] = rescaled(known[a])
-        operands = [known[a] for a in arguments(operation)]
-        states = operands or [fresh]
-        level = min(v.level for v in states)
-        operands = [lower(v, level) for v in operands]
-        scale, bits = max(v.scale for v in states), max(v.bits for v in states)
-        plain, products = max(v.plain for v in states), max(v.products for v in states)
-        if _is_plain(operation):
-            weight = 2.0 ** precision.weight_bits[plain]
-            scale, bits, plain = scale * weight, bits + precision.weight_bits[plain], plain + 1
-        match operation:
-            case PlainDot(_, plains):
-                # Values of several layers arrive at different scales, too.
-                factors = tuple(placed(p, level, scale / v.scale) for p, v in zip(plains, operands, strict=True))
-                operation = replace(operation, plains=factors)
-            case ScalarDot(args, scalars, constant):
-                # Powers of x arrive at different scales; every term is brought to that of the largest.
-                terms = tuple(Scalar(s.value, level, scale / v.scale) for s, v in zip(scalars, operands, strict=True))
-                operation = ScalarDot(args, terms, Scalar(constant.value, level, scale))
-            case Matrix():
-                if any(v.scale != operands[0].scale for v in operands):
-                    raise ValueError(f"operands of a matrix must share a scale, got {[v.scale for v in operands]}")
-                operation = replace(operation, level=level, scale=weight, constant_scale=scale)
-            case AddPlain(_, operand):
-                operation = replace(operation, plain=placed(operand, level, scale))
-            case Multiply() | SquareParts():
-                more = 2 if isinstance(operation, SquareParts) else 0  # the result is four times the squares
-                scale = operands[0].scale * operands[1].scale * 2.0**more
-                bits = operands[0].bits + operands[1].bits + more
-                products += 1
-            case Add() if any(v.scale != scale for v in operands):
-                raise ValueError(f"operands of an addition must share a scale, got {[v.scale for v in operands]}")
-        at_once = _is_plain(operation) and not isinstance(operation, CipherDot)
-        at_once |= encrypted and isinstance(operation, Relinearise)
-        for number in apply(recorder, operation, [v.number for v in operands]):
-            value = Scaled(number, level, scale, bits, plain, products)
-            made.append(rescaled(value) if precision.early and at_once else value)
-            known.append(made[-1])
-    outputs = [rescaled(known[output]) for output in program.results]
-    lowest = min(v.level for v in outputs) if stay is None else stay
-    outputs = [lower(v, lowest) for v in outputs]
-    if any((v.level, v.scale) != (outputs[0].level, outputs[0].scale) for v in outputs):
-        raise ValueError(f"outputs must share a scale, got {[v.scale for v in outputs]}")
-    for output in program.outputs[len(program.results) :]:
-        value = known[output]
-        while value.level > lowest:
-            prime = drop(levels - value.level, 0)[1]
-            value = replace(
-                value, number=recorder.rescale(value.number), level=value.level - 1, scale=value.scale / prime
-            )
-        outputs.append(value)
-    return _Walk(recorder.program(program.slots, [v.number for v in outputs], program.guards), made, outputs)
+    def _rescaled(self, value: Scaled) -> Scaled:
+        """Drop primes while the scale is too large for a product."""
+        while (excess := value.bits - self._precision.value_bits[value.products]) >= LEAST_DROP_BITS:
+            bits, prime = self._drop(self._levels - value.level, excess)
+            value = replace(self._divided(value, prime), bits=value.bits - bits)
+        return value
+
+    def _dropped(self, value: Scaled, level: int) -> Scaled:
+        """Drop primes down to a level, whatever the scale."""
+        while value.level > level:
+            value = self._divided(value, self._drop(self._levels - value.level, 0)[1])
+        return value
+
+    def _divided(self, value: Scaled, prime: float) -> Scaled:
+        number = self._recorder.rescale(value.number)
+        return replace(value, number=number, level=value.level - 1, scale=value.scale / prime)
+
+
+def _at_scale(operation: Operation, operands: Sequence[Scaled], level: int, scale: float, weight: float) -> Operation:
+    """Return an operation whose plain operands are encoded for these values.
+
+    Args:
+        operation: the operation.
+        operands: its values, which are all at one level.
+        level: that level.
+        scale: the scale of the result.
+        weight: the scale of plain factors.
+
+    Raises:
+        ValueError: if values of different scales are added or meet in a matrix.
+    """
+    match operation:
+        case PlainDot(_, plains):
+            # Values of several layers arrive at different scales, too.
+            factors = tuple(placed(p, level, scale / v.scale) for p, v in zip(plains, operands, strict=True))
+            return replace(operation, plains=factors)
+        case ScalarDot(args, scalars, constant):
+            # Powers of x arrive at different scales; every term is brought to that of the largest.
+            terms = tuple(Scalar(s.value, level, scale / v.scale) for s, v in zip(scalars, operands, strict=True))
+            return ScalarDot(args, terms, Scalar(constant.value, level, scale))
+        case Matrix():
+            if any(v.scale != operands[0].scale for v in operands):
+                raise ValueError(f"operands of a matrix must share a scale, got {[v.scale for v in operands]}")
+            return replace(operation, level=level, scale=weight, constant_scale=scale)
+        case AddPlain(_, operand):
+            return replace(operation, plain=placed(operand, level, scale))
+        case Add() if any(v.scale != scale for v in operands):
+            raise ValueError(f"operands of an addition must share a scale, got {[v.scale for v in operands]}")
+    return operation

@@ -1,6 +1,6 @@
 """Tables as polynomials over Z_t, and their evaluation with few products.
 
-Every function on D points of a prime field Z_t is a polynomial of degree below D. `table_polynomial` interpolates it
+Every function on D points of a prime field Z_t is a polynomial of degree below D. `table_polynomials` interpolates it
 and cuts it into a Paterson-Stockmeyer tree: with the powers x, ..., x^k ("baby steps") and x^2k, x^4k, ... ("giant
 steps"), a *monic* polynomial of degree k(2^m - 1) needs only 2^(m-1) - 1 further products (Paterson and Stockmeyer,
 *SIAM J. Comput.* 2(1), 1973, section 2). A table is defined only on its own points, so the polynomial may be chosen
@@ -146,13 +146,6 @@ class TablePolynomial:
             product = algebra.relinearise(algebra.multiply(x, result))
             result = algebra.scalar_dot([product], [1], self.constant)
         return result
-
-
-def table_polynomial(
-    points: Sequence[int], values: Sequence[int], modulus: int, size: int | None = None, told: bool = False
-) -> TablePolynomial:
-    """Return the first of `table_polynomials`, which has the same arguments: the cheapest, as far as can be guessed."""
-    return table_polynomials(points, values, modulus, size, told)[0]
 
 
 def table_polynomials(

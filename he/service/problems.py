@@ -58,6 +58,6 @@ class Problem(Exception):  # noqa: N818 - the name of the standard
         return JSONResponse(self.to_dict(), self.status, self.headers, MEDIA_TYPE)
 
 
-def busy(what: str, seconds: int = 1) -> Problem:
+def busy(what: str) -> Problem:
     """Return the problem of a server that has too much to do."""
-    return Problem(503, f"{what}; try again later", {"Retry-After": str(seconds)})
+    return Problem(503, f"{what}; try again later", {"Retry-After": "1"})

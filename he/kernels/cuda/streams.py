@@ -12,7 +12,6 @@ from typing import Any
 from he.kernels.instructions import blake
 from intnn.machine.cuda.intrinsics import SIMULATED
 
-Eight = tuple[Any, Any, Any, Any, Any, Any, Any, Any]
 Computed = Callable[[blake.Arithmetic, Sequence[Any], Any], list[Any]]  # from eight words and a number
 
 if SIMULATED:
