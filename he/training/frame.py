@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from he.formats.compact import Form
 from he.ring.params import Parameters
@@ -50,3 +50,6 @@ class Frame(Keyed, Protocol):
     @property
     def block_forms(self) -> list[Form]:
         """The forms of a block's ciphertexts: the features', and behind them the targets'."""
+
+
+PlanOf = TypeVar("PlanOf", bound=Frame)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import ClassVar, Generic
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -15,7 +16,7 @@ from he.parties.keys import SecretKey
 from he.training.arithmetic import packed_sizes
 from he.training.block import Block
 from he.training.encrypted_head import Answer, EncryptedHead, Query
-from he.training.frame import Frame
+from he.training.frame import PlanOf
 from he.training.head import checked_samples
 from he.training.origin import Origin
 from he.training.plan import HeadPlan
@@ -24,7 +25,7 @@ from intnn.values.arrays import FloatArray, instance
 from intnn.values.value_object import Unstorable
 
 
-class SampleOwner(Unstorable, instead="it holds a secret key: store that with `SecretKey.save`"):
+class SampleOwner(Unstorable, Generic[PlanOf], instead="it holds a secret key: store that with `SecretKey.save`"):
     """Who encrypts samples for a plan of any kind: `Owner` for heads, `NetworkOwner` for networks.
 
     Several owners who train together share the secret key, the evaluation keys, the plan and the whitening; each of
@@ -46,15 +47,18 @@ class SampleOwner(Unstorable, instead="it holds a secret key: store that with `S
         MessageError: The evaluation keys were not made from this key for this plan.
     """
 
+    plans: ClassVar[type]  # what a plan must be
+
     def __init__(
         self,
         name: str,
-        plan: Frame,
+        plan: PlanOf,
         whitening: Whitening,
         secret_key: SecretKey | None = None,
         evaluation_keys: EvaluationKeys | None = None,
     ) -> None:
-        self.plan, self.name = plan, name
+        self.plan: PlanOf = instance(plan, self.plans, "plan")
+        self.name = name
         self._whitening = instance(whitening, Whitening, "whitening")
         kept = whitening.matrix.shape[1]
         if kept + 1 != plan.features:
@@ -118,28 +122,10 @@ class SampleOwner(Unstorable, instead="it holds a secret key: store that with `S
         return rows
 
 
-class Owner(SampleOwner, instead="it holds a secret key: store that with `SecretKey.save`"):
-    """Who encrypts samples for a head, and may read it: see `SampleOwner`.
+class Owner(SampleOwner[HeadPlan], instead="it holds a secret key: store that with `SecretKey.save`"):
+    """Who encrypts samples for a head, and may read it: see `SampleOwner`."""
 
-    Args:
-        name: As in `SampleOwner`.
-        plan: The plan of the head.
-        whitening: As in `SampleOwner`.
-        secret_key: As in `SampleOwner`.
-        evaluation_keys: As in `SampleOwner`.
-    """
-
-    plan: HeadPlan
-
-    def __init__(
-        self,
-        name: str,
-        plan: HeadPlan,
-        whitening: Whitening,
-        secret_key: SecretKey | None = None,
-        evaluation_keys: EvaluationKeys | None = None,
-    ) -> None:
-        super().__init__(name, instance(plan, HeadPlan, "plan"), whitening, secret_key, evaluation_keys)
+    plans = HeadPlan
 
     def _check(self, white: FloatArray) -> None:
         require_bound(white, self.plan.descent.bound)

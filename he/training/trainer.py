@@ -8,6 +8,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import ClassVar, Generic
 
 import numpy as np
 
@@ -18,7 +19,7 @@ from he.training import checkpoint
 from he.training.arithmetic import Arithmetic, Matrix, read, read_keys, written
 from he.training.block import Block
 from he.training.encrypted_head import EncryptedHead
-from he.training.frame import Frame
+from he.training.frame import PlanOf
 from he.training.origin import Origin
 from he.training.plan import HeadPlan
 from intnn.storage.document import file_path, require_place
@@ -35,7 +36,7 @@ class _Samples:
     digest: str
 
 
-class SampleTrainer(Unstorable, ABC, instead="keep the blocks, and give them to another trainer"):
+class SampleTrainer(Unstorable, ABC, Generic[PlanOf], instead="keep the blocks, and give them to another trainer"):
     """Who holds encrypted samples for a plan of any kind: `Trainer` for heads, `NetworkTrainer` for networks.
 
     It holds no secret, and learns sizes and nothing else.
@@ -58,10 +59,12 @@ class SampleTrainer(Unstorable, ABC, instead="keep the blocks, and give them to 
         SealDataError: The keys are not the plan's.
     """
 
+    plans: ClassVar[type]  # what a plan must be
+
     def __init__(
-        self, plan: Frame, evaluation_keys: EvaluationKeys | bytes, threads: int | None = None, *, engine: str = "rns"
+        self, plan: PlanOf, evaluation_keys: EvaluationKeys | bytes, threads: int | None = None, *, engine: str = "rns"
     ) -> None:
-        self.plan = plan
+        self.plan: PlanOf = instance(plan, self.plans, "plan")
         keys = read_keys(evaluation_keys, plan)
         self._arithmetic, self._keys = Arithmetic(plan, keys, thread_count(threads), engine), keys.id
         self._origin: Origin | None = None
@@ -118,7 +121,7 @@ class SampleTrainer(Unstorable, ABC, instead="keep the blocks, and give them to 
         return self._origin, {**vars(self._origin), "samples": hashlib.sha256(blocks.encode()).hexdigest()}
 
 
-class Trainer(SampleTrainer, instead="keep the blocks, and give them to another trainer"):
+class Trainer(SampleTrainer[HeadPlan], instead="keep the blocks, and give them to another trainer"):
     """Trains a head on encrypted samples: see `SampleTrainer`.
 
     Args:
@@ -128,7 +131,7 @@ class Trainer(SampleTrainer, instead="keep the blocks, and give them to another 
         engine: As in `SampleTrainer`.
     """
 
-    plan: HeadPlan
+    plans = HeadPlan
 
     def __init__(
         self,
@@ -138,7 +141,7 @@ class Trainer(SampleTrainer, instead="keep the blocks, and give them to another 
         *,
         engine: str = "rns",
     ) -> None:
-        super().__init__(instance(plan, HeadPlan, "plan"), evaluation_keys, threads, engine=engine)
+        super().__init__(plan, evaluation_keys, threads, engine=engine)
         self._gradients: list[list[np.ndarray]] = []  # packed
 
     @property

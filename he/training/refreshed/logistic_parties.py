@@ -4,39 +4,18 @@ from __future__ import annotations
 
 import numpy as np
 
-from he.parties.evaluation_keys import EvaluationKeys
-from he.parties.keys import SecretKey
 from he.training.arithmetic import rows_of
 from he.training.refreshed.logistic import INNER, OUTER
 from he.training.refreshed.logistic_plan import LogisticPlan
 from he.training.refreshed.owner import RefreshingOwner
 from he.training.refreshed.trainer import EncryptedSamples, RefreshedTrainer
-from he.training.whitening import Whitening
-from intnn.values.arrays import FloatArray, instance
+from intnn.values.arrays import FloatArray
 
 
-class LogisticOwner(RefreshingOwner, instead="it holds a secret key: store that with `SecretKey.save`"):
-    """Who encrypts samples for a head, and refreshes and may read it: see `RefreshingOwner`.
+class LogisticOwner(RefreshingOwner[LogisticPlan], instead="it holds a secret key: store that with `SecretKey.save`"):
+    """Who encrypts samples for a head, and refreshes and may read it: see `RefreshingOwner`."""
 
-    Args:
-        name: As in `SampleOwner`.
-        plan: The plan of the head.
-        whitening: As in `SampleOwner`.
-        secret_key: As in `SampleOwner`.
-        evaluation_keys: As in `SampleOwner`.
-    """
-
-    plan: LogisticPlan
-
-    def __init__(
-        self,
-        name: str,
-        plan: LogisticPlan,
-        whitening: Whitening,
-        secret_key: SecretKey | None = None,
-        evaluation_keys: EvaluationKeys | None = None,
-    ) -> None:
-        super().__init__(name, instance(plan, LogisticPlan, "plan"), whitening, secret_key, evaluation_keys)
+    plans = LogisticPlan
 
     @property
     def head(self) -> FloatArray:
@@ -48,19 +27,10 @@ class LogisticOwner(RefreshingOwner, instead="it holds a secret key: store that 
         return super()._targets(y + (1 / self.plan.classes - 0.5))
 
 
-class LogisticTrainer(RefreshedTrainer, instead="keep the blocks, and give them to another trainer"):
-    """Trains a head on encrypted samples by logistic regression: see `RefreshedTrainer`.
+class LogisticTrainer(RefreshedTrainer[LogisticPlan], instead="keep the blocks, and give them to another trainer"):
+    """Trains a head on encrypted samples by logistic regression: see `RefreshedTrainer`."""
 
-    Args:
-        plan: The plan of the head.
-        evaluation_keys: As in `SampleTrainer`.
-        threads: As in `SampleTrainer`.
-    """
-
-    plan: LogisticPlan
-
-    def __init__(self, plan: LogisticPlan, evaluation_keys: EvaluationKeys | bytes, threads: int | None = None) -> None:
-        super().__init__(instance(plan, LogisticPlan, "plan"), evaluation_keys, threads)
+    plans = LogisticPlan
 
     def _descents(self, samples: EncryptedSamples, fresh: np.ndarray) -> np.ndarray:
         arithmetic, plan = self._arithmetic, self.plan

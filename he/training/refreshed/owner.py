@@ -22,11 +22,11 @@ from he.parties.keys import SecretKey
 from he.training.owner import SampleOwner
 from he.training.refreshed.messages import START, PackedWeights
 from he.training.refreshed.network import ReachError
-from he.training.refreshed.plan import RefreshedPlan
+from he.training.refreshed.plan import RefreshedPlanOf
 from he.training.whitening import Whitening
 
 
-class RefreshingOwner(SampleOwner, instead="it holds a secret key: store that with `SecretKey.save`"):
+class RefreshingOwner(SampleOwner[RefreshedPlanOf], instead="it holds a secret key: store that with `SecretKey.save`"):
     """Who encrypts samples, and refreshes and may read the weights: `NetworkOwner`, or `LogisticOwner`.
 
     Several owners encrypt samples, and one of them refreshes. It sees the weights after every step, and so what all
@@ -45,12 +45,10 @@ class RefreshingOwner(SampleOwner, instead="it holds a secret key: store that wi
         weights: The weights after them, decrypted, float64 [weights, 2].
     """
 
-    plan: RefreshedPlan
-
     def __init__(
         self,
         name: str,
-        plan: RefreshedPlan,
+        plan: RefreshedPlanOf,
         whitening: Whitening,
         secret_key: SecretKey | None = None,
         evaluation_keys: EvaluationKeys | None = None,

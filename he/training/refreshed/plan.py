@@ -17,7 +17,7 @@ import json
 from abc import ABC, abstractmethod
 from dataclasses import asdict, dataclass
 from functools import cached_property
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, Protocol, TypeVar
 
 from he.formats.compact import Form
 from he.formats.switching import RELINEARISATION
@@ -201,3 +201,6 @@ def worn_room(parameters: Parameters) -> float:
 def fresh_room(parameters: Parameters) -> float:
     """Return how large a fresh weight may be, times its scale, for an owner to encrypt it."""
     return min(LARGEST, 2.0 ** (parameters.log2_modulus(parameters.levels) - 1 - _SPARE))
+
+
+RefreshedPlanOf = TypeVar("RefreshedPlanOf", bound=RefreshedPlan)

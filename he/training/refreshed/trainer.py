@@ -15,7 +15,7 @@ from he.parties.evaluation_keys import EvaluationKeys
 from he.training.arithmetic import Matrix, Rows, read, written
 from he.training.refreshed import checkpoint
 from he.training.refreshed.messages import START, PackedWeights
-from he.training.refreshed.plan import MOMENTUM, RefreshedPlan
+from he.training.refreshed.plan import MOMENTUM, RefreshedPlanOf
 from he.training.trainer import SampleTrainer
 from intnn.storage.document import file_path, require_place
 
@@ -33,7 +33,7 @@ class EncryptedSamples:
     targets: Rows
 
 
-class RefreshedTrainer(SampleTrainer, instead="keep the blocks, and give them to another trainer"):
+class RefreshedTrainer(SampleTrainer[RefreshedPlanOf], instead="keep the blocks, and give them to another trainer"):
     """Trains on encrypted samples with an owner's help: `NetworkTrainer`, or `LogisticTrainer`.
 
     Args:
@@ -42,10 +42,8 @@ class RefreshedTrainer(SampleTrainer, instead="keep the blocks, and give them to
         threads: As in `SampleTrainer`.
     """
 
-    plan: RefreshedPlan
-
     def __init__(
-        self, plan: RefreshedPlan, evaluation_keys: EvaluationKeys | bytes, threads: int | None = None
+        self, plan: RefreshedPlanOf, evaluation_keys: EvaluationKeys | bytes, threads: int | None = None
     ) -> None:
         super().__init__(plan, evaluation_keys, threads)
         self._weights: list[PackedWeights] = []  # the last two that were refreshed
