@@ -88,14 +88,27 @@ class Interface(ValueObject):
         object.__setattr__(self, "guards", tuple(self.guards))
         require_taps(sum(spec.layout.width * spec.layout.taps for spec in self.inputs))
         object.__setattr__(self, "rotation_steps", tuple(self.rotation_steps))
-        parameters = self.parameters
+        self._check_inputs()
+        self._check_operations()
+        self._check_answers()
+        if self.key_levels:
+            _ = self.keys  # checks their levels
+            if max(self.parameters.coeff_modulus_bits) > LARGEST_PRIME_BITS:
+                raise ValueError(
+                    f"`key_levels` must go with primes of at most {LARGEST_PRIME_BITS} bits, got {self.parameters}"
+                )
+        if not is_digest(self.commitment):
+            raise ValueError(f"`commitment` must be 64 hexadecimal digits in lower case, got {self.commitment!r:.80}")
+
+    def _check_inputs(self) -> None:
+        """Check what is encrypted, and how slots are divided."""
+        parameters, packing = self.parameters, self.packing
         if not any(spec.source.owner == "data" for spec in self.inputs):
             raise ValueError(f"`inputs` must have one of the data owner's, got {[s.name for s in self.inputs]}")
         if len({spec.name for spec in self.inputs}) < len(self.inputs):
             raise ValueError(f"`inputs` must have different names, got {[s.name for s in self.inputs]}")
-        packing = self.packing
-        both_parts = not parameters.scheme.exact and packing.split_rows  # the rows are real and imaginary parts
-        if packing.row_length != parameters.row_length or (packing.rows != parameters.rows and not both_parts):
+        # The rows of `both_parts` are real and imaginary parts.
+        if packing.row_length != parameters.row_length or (packing.rows != parameters.rows and not self.both_parts):
             raise ValueError(f"`packing` must be that of {parameters}, got {packing}")
         if any(spec.layout.packing != packing for spec in self.inputs):
             found = [spec.layout.packing for spec in self.inputs]
@@ -106,8 +119,12 @@ class Interface(ValueObject):
                 ends = spec.low, spec.high
                 if not all(type(end) is int and -half <= end <= half for end in ends):
                     raise ValueError(f"`{spec.name}` must have a range of integers within +-{half}, got {ends}")
-        if not all(type(step) is int and 0 < step < packing.row_length for step in self.rotation_steps):
-            raise ValueError(f"`rotation_steps` must lie in [1, {packing.row_length - 1}], got {self.rotation_steps}")
+
+    def _check_operations(self) -> None:
+        """Check what keys there must be for."""
+        row_length = self.packing.row_length
+        if not all(type(step) is int and 0 < step < row_length for step in self.rotation_steps):
+            raise ValueError(f"`rotation_steps` must lie in [1, {row_length - 1}], got {self.rotation_steps}")
         if list(self.rotation_steps) != sorted(set(self.rotation_steps)):
             raise ValueError(f"`rotation_steps` must be different and in order, got {self.rotation_steps}")
         needs = self.swaps_rows, self.multiplies, self.rerandomises, self.encrypted
@@ -116,6 +133,10 @@ class Interface(ValueObject):
             raise ValueError(f"{names} must be booleans, got {needs}")
         if self.encrypted and not self.multiplies:
             raise ValueError("`encrypted` must go with `multiplies`: products with encrypted weights are relinearised")
+
+    def _check_answers(self) -> None:
+        """Check in what form answers come, how far they may be off, and what they may hold besides logits."""
+        parameters = self.parameters
         numbers = is_finite(self.tolerance) and is_finite(self.output_scale)
         if not (numbers and self.tolerance >= 0 and self.output_scale > 0):
             raise ValueError(
@@ -138,14 +159,6 @@ class Interface(ValueObject):
             raise ValueError("`guards` must be those of a CKKS circuit whose answers are not re-randomised")
         if type(self.output_level) is not int or not 1 <= self.output_level <= parameters.levels:
             raise ValueError(f"`output_level` must be from 1 to {parameters.levels}, got {self.output_level!r}")
-        if self.key_levels:
-            _ = self.keys  # checks their levels
-            if max(parameters.coeff_modulus_bits) > LARGEST_PRIME_BITS:
-                raise ValueError(
-                    f"`key_levels` must go with primes of at most {LARGEST_PRIME_BITS} bits, got {parameters}"
-                )
-        if not is_digest(self.commitment):
-            raise ValueError(f"`commitment` must be 64 hexadecimal digits in lower case, got {self.commitment!r:.80}")
 
     @property
     def packing(self) -> Packing:
