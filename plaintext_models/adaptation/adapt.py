@@ -136,19 +136,13 @@ def adapt(
         order = torch.randperm(len(x), generator=torch.Generator().manual_seed(seed))
         count = min(len(x) // HELD_OUT, MOST_HELD_OUT)
         held_out, trained = x[order[:count]], x[order[count:]]
-        fit = trained[:FIT]
         student: Student
         if form == "tables":
-            student = table_network(graph, fit, bits, points, levels, even)
+            student = table_network(graph, trained[:FIT], bits, points, levels, even)
         else:
-            if start is None:
-                start = approximate(graph, fit.double().numpy(), 2 if form == "squares" else degree)
-            start = replace(start, name=graph.name, metadata={**graph.metadata, **start.metadata})
-            if form == "squares":
-                student = SquareNetwork(start, fit, bits, _output_bits(start) if max_bits is None else max_bits)
-            else:
-                student = Trainable(start)
-                student.settle(fit)
+            student = _of_polynomials(
+                graph, trained[:FIT], start, degree, None if form == "polynomial" else bits, max_bits
+            )
         teacher = Trainable(graph)
         expected = outputs(teacher, held_out)
         before = agreement(outputs(student, held_out), expected)
@@ -169,6 +163,20 @@ def adapt(
         after = agreement(outputs(student, held_out), expected)
         network = _exported(student, graph, held_out)
     return Adapted(network, before, after, sum(cycle.epochs for cycle in done), time.monotonic() - begin)
+
+
+def _of_polynomials(
+    graph: Graph, fit: Tensor, start: Graph | None, degree: int, bits: int | None, max_bits: int | None
+) -> SquareNetwork | Trainable:
+    """What is trained into a graph of polynomials or, with bits of an input, into an integer network of squares."""
+    if start is None:
+        start = approximate(graph, fit.double().numpy(), degree if bits is None else 2)
+    start = replace(start, name=graph.name, metadata={**graph.metadata, **start.metadata})
+    if bits is not None:
+        return SquareNetwork(start, fit, bits, _output_bits(start) if max_bits is None else max_bits)
+    student = Trainable(start)
+    student.settle(fit)
+    return student
 
 
 def _graph(model: Any, samples: Tensor) -> Graph:

@@ -43,7 +43,6 @@ def distil(
     batch_size: int,
     learning_rate: float,
     seed: int,
-    weight_decay: float = 0.0,
     shifts: bool = False,
     penalty: Callable[[], Tensor] | None = None,
     seconds: float = math.inf,
@@ -64,7 +63,6 @@ def distil(
         batch_size: Samples per step.
         learning_rate: The peak of the schedule.
         seed: Determines the order of the samples, and their shifts.
-        weight_decay: The decay of the weights.
         shifts: Whether images are moved by up to one pixel; the teacher sees the same ones.
         penalty: Added to the loss, after every forward pass.
         seconds: A cycle that would probably not end within so many seconds is not begun, unless it is the first.
@@ -109,7 +107,6 @@ def distil(
                     batch_size=batch_size,
                     learning_rate=learning_rate,
                     seed=seed + number,
-                    weight_decay=weight_decay,
                     batch=hooks,
                     loss=loss,
                     score=lambda answers, batch: agreement(answers, batch.labels),
