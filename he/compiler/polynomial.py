@@ -92,13 +92,6 @@ class TablePolynomial:
     tree: Leaf | Branch
 
     @property
-    def is_constant(self) -> bool:
-        """Whether the polynomial does not depend on x at all."""
-        if self.symmetry == "odd" or isinstance(self.tree, Branch):
-            return False
-        return not any(c % self.modulus for c in self.tree.coefficients[1:])
-
-    @property
     def giant_steps(self) -> int:
         """The number of giant powers x^2k, x^4k, ... that the tree uses."""
         return self.tree.giant if isinstance(self.tree, Branch) else 0

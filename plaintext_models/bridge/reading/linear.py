@@ -294,10 +294,6 @@ def _spread(sides: Sides, axes: int) -> list[int]:
     return list(sides) * (axes if len(sides) == 1 else 1)
 
 
-def _size(value: Value) -> int:
-    return value.places.numel()
-
-
 def _bias(bias: Tensor | None, weight: Tensor) -> NDArray[np.float64]:
     return np.zeros(len(weight)) if bias is None else _floats(bias.reshape(-1))
 

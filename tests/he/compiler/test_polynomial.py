@@ -2,7 +2,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from he.compiler.polynomial import MOST_PRODUCTS, Leaf, table_polynomials
@@ -168,15 +168,7 @@ def test_a_table_of_a_polynomial_costs_what_the_polynomial_costs(coefficients, p
     values = [sum(c * x**i for i, c in enumerate(coefficients)) for x in points]
     plan = first(points, values, PLAIN_MODULUS, told=True)
     assert plan.products == products
-    assert not plan.is_constant
     assert evaluate(plan, points)[0].residues.tolist() == [v % PLAIN_MODULUS for v in values]
-
-
-@example([5], 97)
-@given(st.lists(st.integers(0, 96), min_size=1, max_size=3), st.sampled_from(MODULI))
-def test_a_constant_table_says_so(values, modulus):
-    plan = first(range(len(values)), values, modulus)
-    assert plan.is_constant == (len(set(values)) == 1)
 
 
 @pytest.mark.parametrize(
