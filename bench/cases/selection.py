@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import product
-from pathlib import Path
 from types import MappingProxyType
 
 import numpy as np
 
-from bench.cases.heads import RECIPES
+from bench.cases import heads
+from bench.cases.heads import HeadJob
 from bench.cases.options import SelectionOptions
 from bench.harness.case import Reporter
 from bench.report.selection import SelectionRow, show
@@ -25,7 +25,7 @@ from he.training.whitening import Moments, Whitening
 from intnn.values.arrays import FloatArray, IntArray
 from plaintext_models.data import datasets
 
-__all__ = ["SelectionJob", "jobs", "measure", "show"]
+__all__ = ["jobs", "measure", "show"]
 
 RIDGES = (0.003, 0.01, 0.03, 0.1)
 BOUNDS = (1.5, 2.0, 2.5, 3.0, 4.0)
@@ -91,37 +91,17 @@ GRIDS: Mapping[Recipe, Grid] = MappingProxyType(
 )
 
 
-@dataclass(frozen=True)
-class SelectionJob:
-    """One recipe, and what is tried beside it.
-
-    Attributes:
-        recipe: The recipe.
-        dataset: The name of the data set.
-        data: The folder of that data set; None for where it is found by itself.
-    """
-
-    recipe: Recipe
-    dataset: str
-    data: Path | None
-
-    @property
-    def title(self) -> str:
-        """The head."""
-        return f"head, {self.recipe.features.count} features"
-
-
-def jobs(options: SelectionOptions) -> tuple[SelectionJob, ...]:
+def jobs(options: SelectionOptions) -> tuple[HeadJob, ...]:
     """One job for each recipe of the data set.
 
     Raises:
         ValueError: There is no data.
     """
     datasets.load(options.dataset, options.data)
-    return tuple(SelectionJob(recipe, options.dataset, options.data) for recipe in RECIPES[options.dataset])
+    return heads.jobs(options.dataset, options.data)
 
 
-def measure(job: SelectionJob, report: Reporter) -> Iterator[SelectionRow]:
+def measure(job: HeadJob, report: Reporter) -> Iterator[SelectionRow]:
     """All constants with the recipe's filters, then its constants with other filters."""
     data, recipe, grid = datasets.load(job.dataset, job.data), job.recipe, GRIDS[job.recipe]
     descents = [Descent(recipe.descent.steps, bound, ratio) for bound, ratio in product(BOUNDS, RATIOS)]
@@ -138,7 +118,7 @@ def measure(job: SelectionJob, report: Reporter) -> Iterator[SelectionRow]:
 
 
 def _rows(
-    job: SelectionJob, tried: Recipe, descents: list[Descent], features: FloatArray, labels: IntArray, classes: int
+    job: HeadJob, tried: Recipe, descents: list[Descent], features: FloatArray, labels: IntArray, classes: int
 ) -> Iterator[SelectionRow]:
     """A row for each of these descents, over all parts that are held out and all draws."""
     grid, fold = GRIDS[job.recipe], _folds(len(labels), GRIDS[job.recipe].folds)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from bench.__main__ import app
-from bench.cases import selection
+from bench.cases import heads, selection
 from bench.cases.heads import RECIPES
 from bench.cases.options import SelectionOptions
 from bench.cases.selection import GRIDS, Grid, _Sums, jobs, measure
@@ -41,7 +41,7 @@ def measured(monkeypatch, change=lambda data: data):
     """The rows of a small recipe with one other form of filters."""
     grid = Grid((dataclasses.replace(RECIPE.features, window=2),), (60, 100), folds=3, held_out=2, draws=1)
     monkeypatch.setattr(selection, "GRIDS", MappingProxyType({RECIPE: grid}))
-    monkeypatch.setattr(selection, "RECIPES", MappingProxyType({"digits": (RECIPE,)}))
+    monkeypatch.setattr(heads, "RECIPES", MappingProxyType({"digits": (RECIPE,)}))
     monkeypatch.setattr(
         selection, "datasets", SimpleNamespace(load=lambda name, data: change(datasets.load(name, data)))
     )
