@@ -58,7 +58,13 @@ class EvaluationKeys(ValueObject):
 
     @staticmethod
     def sealed(circuit: str, data: bytes, mark: str = _NO_MARK) -> EvaluationKeys:
-        """Return keys for the circuit with this digest, in the format of `data`."""
+        """Return keys for a circuit.
+
+        Args:
+            circuit: its interface's digest, 64 hexadecimal digits.
+            data: the keys, as `EvaluationKeys.data` has them.
+            mark: that of the secret key's owner, `SecretKey.mark`; by default one that no secret key accepts.
+        """
         fields = {"circuit": circuit, "mark": mark}
         return EvaluationKeys(seal_message(Kind.EVALUATION_KEYS, fields, [data] if data else []))
 

@@ -191,7 +191,12 @@ class SecretKey(Unstorable, instead="store it under a password with `save`"):
         return EvaluationKeys.sealed(interface.digest, data, self.mark(interface.digest, data))
 
     def keys_of(self, elements: Sequence[int], circuit: str) -> EvaluationKeys:
-        """Return new keys of these Galois elements, `RELINEARISATION` among them, for what has this digest."""
+        """Return new keys for something else than a circuit of `he`, such as a plan of training.
+
+        Args:
+            elements: their Galois elements, `RELINEARISATION` among them.
+            circuit: the digest of what they are for, 64 hexadecimal digits.
+        """
         data = self._switching_keys(elements)
         return EvaluationKeys.sealed(circuit, data, self.mark(circuit, data))
 
@@ -232,6 +237,10 @@ class SecretKey(Unstorable, instead="store it under a password with `save`"):
         """Check that the evaluation keys of a circuit, or of what is none, were made from this secret, by their mark.
 
         The keys themselves are not looked at: whoever gave them would learn of the secret by what is refused.
+
+        Args:
+            keys: the evaluation keys.
+            interface: that of the circuit; None where they are for something else.
 
         Raises:
             MessageError: if they were made from another, or are no keys of this circuit.

@@ -131,6 +131,12 @@ class ModelOwner(Unstorable, instead="keep `signing_seed` secret, and make it ag
         Others get the network anew, by `issue`. An evaluator that does not follow the protocol can go on with what it
         has: for that, compile anew, with another salt, for other keys.
 
+        Args:
+            name: the public key's, `PublicKey.id`.
+
+        Returns:
+            The revocation, for `Session.revoke` and `Client.admit`.
+
         Raises:
             NotPermittedError: if it never was among them.
         """
