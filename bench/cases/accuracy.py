@@ -98,17 +98,17 @@ def train_from_seeds(
         ]
         accuracies.append(float(np.concatenate(right).mean()))
     return AccuracyRow(
-        network,
-        dataset.name,
-        experiment.shape,
-        len(train),
-        len(test),
-        model.epochs,
-        tuple(seeds),
-        tuple(accuracies),
-        float(np.mean(accuracies)),
-        float(np.mean(seconds)),
-        {name: repr(value) for name, value in options.items()},
+        network=network,
+        dataset=dataset.name,
+        shape=experiment.shape,
+        n_train=len(train),
+        n_test=len(test),
+        epochs=model.epochs,
+        seeds=tuple(seeds),
+        accuracies=tuple(accuracies),
+        mean_accuracy=float(np.mean(accuracies)),
+        train_seconds=float(np.mean(seconds)),
+        options={name: repr(value) for name, value in options.items()},
     )
 
 

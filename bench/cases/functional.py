@@ -94,6 +94,7 @@ def measure(job: FunctionalJob, report: Reporter) -> TrainedRow:
 def _projection(
     job: FunctionalJob, run: ProjectionRun, dataset: Dataset, parties: Parties, report: Reporter
 ) -> TrainedRow:
+    """Train on encrypted products of images, and in the clear on the same products and on whole images."""
     inputs = IntDomain(0, run.levels)
     images, labels = _vectors(dataset.train_images, inputs), dataset.train_labels
     public, private, own = images[: run.public], images[run.public :], labels[run.public :]
@@ -161,6 +162,7 @@ class _Faithful:
         self.plan, self.schedule = self.run.plan(), self.run.schedule(job.seed)
 
     def row(self, parties: Parties) -> TrainedRow:
+        """Train on ciphertexts, for some steps where they take seconds, and in the clear to the end."""
         run, size, schedule, slow = self.run, self.run.batch_size, self.schedule, self.job.scheme == "ddh"
         all_batches = len(self.images) // size
         batches, done = all_batches, schedule

@@ -131,6 +131,7 @@ def measure(job: OperationsJob | SwitchingJob | NetworkJob, report: Reporter) ->
 
 
 def _operations(scheme: Literal["bfv", "ckks"], N: int, bits: tuple[int, ...]) -> Iterator[HeRow]:
+    """Time single operations on one thread; both engines take turns, and SEAL is the yardstick of the fast one."""
     t, scale = (PLAIN_MODULUS, None) if scheme == "bfv" else (None, SCALE_BITS)
     circuit = _bare(Parameters(Scheme(scheme), N, bits, t, scale))
     client = Client(interface_bytes(circuit.interface))
@@ -175,7 +176,18 @@ def _operations(scheme: Literal["bfv", "ckks"], N: int, bits: tuple[int, ...]) -
                     seconds[name].append(elapsed)
         medians = {name: 1000 * statistics.median(values) for name, values in seconds.items()}
         for name, ms in medians.items():
-            yield HeRow(work, scheme, N, bits, name, 1, 0, ms, ms / unit, medians["seal"] / ms)
+            yield HeRow(
+                work=work,
+                scheme=scheme,
+                poly_modulus_degree=N,
+                coeff_modulus_bits=bits,
+                engine=name,
+                threads=1,
+                batch=0,
+                ms=ms,
+                units=ms / unit,
+                ratio_to_seal=medians["seal"] / ms,
+            )
 
 
 def _key_readers(client: Client) -> dict[str, Callable[[], object]]:
@@ -210,12 +222,23 @@ def _bare(parameters: Parameters) -> Circuit:
     output = OutputLayout(packing, 1, 1)
     tolerance = 0.0 if parameters.scheme.exact else 1.0
     interface = Interface(
-        parameters, (images,), output, steps, False, True, False, tolerance, 1.0, parameters.levels, commitment="0" * 64
+        parameters=parameters,
+        inputs=(images,),
+        output=output,
+        rotation_steps=steps,
+        swaps_rows=False,
+        multiplies=True,
+        rerandomises=False,
+        tolerance=tolerance,
+        output_scale=1.0,
+        output_level=parameters.levels,
+        commitment="0" * 64,
     )
     return Circuit(interface, program, 0.0, (), bytes(SALT_BYTES))
 
 
 def _networks(job: NetworkJob, report: Reporter) -> Iterator[HeRow]:
+    """Time a network image by image on both engines, and on the fast one with an image in every slot."""
     dataset, name = datasets.load(job.dataset, job.data), job.network
     model = shipped.load(name)
     exact = isinstance(model, IntNetwork)
@@ -231,7 +254,9 @@ def _networks(job: NetworkJob, report: Reporter) -> Iterator[HeRow]:
     for engine, count in (("seal", 1), *(("rns", count) for count in job.threads)):
         client, (prepare_s, shared) = clients[engine], prepared[engine]
         session_s, session = _bound(shared, client, count)
-        row = _network(name, sides[engine], client, session, model, inputs, dataset.test_labels[: job.images], seal_ms)
+        row = _network_row(
+            name, sides[engine], client, session, model, inputs, dataset.test_labels[: job.images], seal_ms
+        )
         seal_ms = row.ms if seal_ms is None else seal_ms
         yield replace(row, prepare_ms=1000 * prepare_s, session_ms=1000 * session_s)
     report("as many images as there are slots")
@@ -243,7 +268,7 @@ def _networks(job: NetworkJob, report: Reporter) -> Iterator[HeRow]:
     prepare_s, shared = timed(partial(prepare, full))
     for count in sorted({1, max(job.threads)}):
         session_s, session = _bound(shared, client, count)
-        row = _network(name, full, client, session, model, batch, dataset.test_labels, None)
+        row = _network_row(name, full, client, session, model, batch, dataset.test_labels, None)
         yield replace(row, prepare_ms=1000 * prepare_s, session_ms=1000 * session_s)
 
 
@@ -254,7 +279,7 @@ def _bound(shared: PreparedCircuit, client: Client, threads: int) -> tuple[float
     return timed(make)
 
 
-def _network(
+def _network_row(
     name: str,
     circuit: Circuit,
     client: Client,
@@ -264,6 +289,10 @@ def _network(
     labels: np.ndarray,
     seal_ms: float | None,
 ) -> HeRow:
+    """Time one session on inputs [n, *shape], batch by batch, and compare its logits with the plain network's.
+
+    SEAL's time for the same, in milliseconds, is None where it is not known, and not needed for SEAL's own row.
+    """
     step, unit = circuit.interface.images, seal_rotate_ms()
     seconds, logits = [], []
     session.evaluate(client.encrypt(inputs[:step]))  # compiles
@@ -279,21 +308,21 @@ def _network(
     unit = statistics.mean([unit, seal_rotate_ms()])
     is_seal = session.evaluator.name == "seal"
     return HeRow(
-        name,
-        parameters.scheme,
-        parameters.poly_modulus_degree,
-        parameters.coeff_modulus_bits,
-        session.evaluator.name,
-        session.evaluator.threads,
-        step,
-        ms,
-        ms / unit,
-        1.0 if is_seal else None if seal_ms is None else seal_ms / ms,
-        ms / unit / step,
-        float((found[:distinct].argmax(axis=1) == labels[:distinct]).mean()),
-        distinct,
-        mismatches,
-        len(client.evaluation_keys.to_bytes()),
-        len(request),
-        peak_rss_bytes(),
+        work=name,
+        scheme=parameters.scheme,
+        poly_modulus_degree=parameters.poly_modulus_degree,
+        coeff_modulus_bits=parameters.coeff_modulus_bits,
+        engine=session.evaluator.name,
+        threads=session.evaluator.threads,
+        batch=step,
+        ms=ms,
+        units=ms / unit,
+        ratio_to_seal=1.0 if is_seal else None if seal_ms is None else seal_ms / ms,
+        amortised_units=ms / unit / step,
+        accuracy=float((found[:distinct].argmax(axis=1) == labels[:distinct]).mean()),
+        n_images=distinct,
+        exact_mismatches=mismatches,
+        evaluation_key_bytes=len(client.evaluation_keys.to_bytes()),
+        ciphertext_bytes=len(request),
+        peak_rss_bytes=peak_rss_bytes(),
     )

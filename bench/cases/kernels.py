@@ -104,6 +104,7 @@ def _compare(
     bound: dict[str, Bind],
     notes: dict[str, str],
 ) -> Iterator[KernelRow]:
+    """Time a batch by the compiled network and by every peer, in turns; peers get the bytes as floats in [0, 1]."""
     compiled = work.network.compiled
     assert compiled is not None
     x = work.inputs(batch, rng)
@@ -122,16 +123,16 @@ def _compare(
         ours, peer = seconds["ours, bound" if name in bound else "ours"], seconds.get(name)
         gops = 2 * work.products * batch / ours / 1e9
         yield KernelRow(
-            work.name,
-            batch,
-            job.threads,
-            1e6 * ours / batch,
-            name,
-            None if peer is None else 1e6 * peer / batch,
-            None if peer is None else peer / ours,
-            gops,
-            gops / (peak * job.threads),
-            peak,
-            instruction_set().name,
-            notes.get(name, ""),
+            work=work.name,
+            batch=batch,
+            threads=job.threads,
+            ours_us=1e6 * ours / batch,
+            peer=name,
+            peer_us=None if peer is None else 1e6 * peer / batch,
+            ratio=None if peer is None else peer / ours,
+            gops=gops,
+            fraction_of_peak=gops / (peak * job.threads),
+            peak_gops=peak,
+            instruction_set=instruction_set().name,
+            note=notes.get(name, ""),
         )

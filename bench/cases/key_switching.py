@@ -68,7 +68,19 @@ def switches(job: SwitchingJob) -> Iterator[HeRow]:
         for specials, (size, _) in sides.items():
             ms = 1000 * statistics.median(seconds[specials])
             name = f"rns, {specials} special"
-            yield HeRow(work, "ckks", N, bits, name, 1, 0, ms, ms / unit, None, evaluation_key_bytes=size)
+            yield HeRow(
+                work=work,
+                scheme="ckks",
+                poly_modulus_degree=N,
+                coeff_modulus_bits=bits,
+                engine=name,
+                threads=1,
+                batch=0,
+                ms=ms,
+                units=ms / unit,
+                ratio_to_seal=None,
+                evaluation_key_bytes=size,
+            )
 
 
 def _operations(secret: SecretKey, level: int, specials: int) -> tuple[int, dict[str, Callable[[], object]]]:

@@ -98,15 +98,15 @@ def jobs(options: PaperOptions) -> tuple[PaperJob, ...]:
         processes = min(len(seeds), options.processes or available_threads())
         asked.append(
             PaperJob(
-                identifier,
-                options.quick,
-                seeds,
-                images,
-                options.setting,
-                options.clean,
-                options.data,
-                options.keep,
-                processes,
+                identifier=identifier,
+                quick=options.quick,
+                seeds=seeds,
+                images=images,
+                only=options.setting,
+                clean=options.clean,
+                data=options.data,
+                keep=options.keep,
+                processes=processes,
             )
         )
     return tuple(asked)
@@ -187,6 +187,7 @@ def _where(setting: Setting, seed: int) -> str:
 
 
 def _row(job: PaperJob, experiment: Experiment, setting: Setting, runs: Sequence[Kept]) -> PaperRow:
+    """What all seeds of a setting say, by the columns of its experiment."""
     measured = {name for run in runs for name in run.measured.figures}
     if unknown := sorted(measured - {column.name for column in experiment.columns}):
         raise ValueError(f"`columns` of {job.identifier} must name {', '.join(unknown)}")
@@ -196,22 +197,24 @@ def _row(job: PaperJob, experiment: Experiment, setting: Setting, runs: Sequence
         if order.higher == setting.name and (not job.only or order.lower in job.only)
     )
     return PaperRow(
-        job.identifier,
-        setting.name,
-        setting.subject.dataset,
-        job.quick,
-        experiment.smaller,
-        job.images,
-        job.seeds,
-        tuple(figure for column in experiment.columns if (figure := _figure(column, setting, runs)) is not None),
-        tuple(one for one in said if not job.clean or measured.issuperset((one[0], one[2]))),
-        tuple(run.key for run in runs),
-        sum(run.seconds for run in runs),
-        tuple(str(run.arrays) for run in runs if run.arrays is not None),
-        tuple(experiment.pictures.items()),
-        experiment.hours,
-        job.clean,
-        len(experiment.settings(job.quick)) - len(job.settings),
+        identifier=job.identifier,
+        setting=setting.name,
+        dataset=setting.subject.dataset,
+        quick=job.quick,
+        smaller=experiment.smaller,
+        images=job.images,
+        seeds=job.seeds,
+        figures=tuple(
+            figure for column in experiment.columns if (figure := _figure(column, setting, runs)) is not None
+        ),
+        said_higher=tuple(one for one in said if not job.clean or measured.issuperset((one[0], one[2]))),
+        digests=tuple(run.key for run in runs),
+        seconds=sum(run.seconds for run in runs),
+        arrays=tuple(str(run.arrays) for run in runs if run.arrays is not None),
+        pictures=tuple(experiment.pictures.items()),
+        full_hours=experiment.hours,
+        clean=job.clean,
+        left_out=len(experiment.settings(job.quick)) - len(job.settings),
     )
 
 

@@ -102,6 +102,7 @@ def _one_image(
     store: Path,
     report: Reporter,
 ) -> ServiceRow:
+    """Time one client's requests over loopback, in turns with bare evaluations, and its session after a restart."""
     options, keys = job.options, one.client.evaluation_keys
     session = prepared.session(keys, options.threads)
     here, there = Turns(), Turns(served.processor_seconds)

@@ -88,7 +88,19 @@ def measure(job: StagesJob, report: Reporter) -> Iterator[StageRow]:
             wrong = _wrong(folders, network, images, circuit.interface.tolerance) if stage == "decrypt" else None
             cpu, wall = (statistics.median(column) for column in zip(*spent, strict=True))
             limit = EVALUATE_LIMITS.get(job.images) if stage == "evaluate" else LIMITS.get(stage)
-            yield StageRow(job.network, job.images, requests, stage, cpu, wall, limit, size, unit, job.runs, wrong)
+            yield StageRow(
+                network=job.network,
+                images=job.images,
+                requests=requests,
+                stage=stage,
+                cpu_seconds=cpu,
+                seconds=wall,
+                limit=limit,
+                written_bytes=size,
+                unit_ms=unit,
+                runs=job.runs,
+                wrong=wrong,
+            )
 
 
 def _input(stage: str, root: Path) -> list[str]:

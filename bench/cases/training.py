@@ -69,6 +69,7 @@ def measure(job: TrainingJob, report: Reporter) -> Iterator[TrainingRow]:
 
 
 def _compare(job: TrainingJob, layout: Plan) -> Iterator[TrainingRow]:
+    """Time the step of a network and the same step of every peer, in turns, on one batch of random bytes."""
     rng = np.random.default_rng(job.seed)
     ours = CompiledStep(layout, initialise(layout, job.seed), job.batch, Descent(momentum_shift=3))
     ours.inputs[...] = rng.integers(0, 256, ours.inputs.shape)
@@ -85,18 +86,18 @@ def _compare(job: TrainingJob, layout: Plan) -> Iterator[TrainingRow]:
     for name in PEERS:
         peer = seconds.get(name)
         yield TrainingRow(
-            WORKLOADS[job.work].title,
-            job.batch,
-            job.threads,
-            1e6 * seconds["ours"],
-            name,
-            None if peer is None else 1e6 * peer,
-            None if peer is None else peer / seconds["ours"],
-            gops,
-            gops / peak,
-            peak,
-            instruction_set().name,
-            notes.get(name, ""),
+            work=WORKLOADS[job.work].title,
+            batch=job.batch,
+            threads=job.threads,
+            ours_us=1e6 * seconds["ours"],
+            peer=name,
+            peer_us=None if peer is None else 1e6 * peer,
+            ratio=None if peer is None else peer / seconds["ours"],
+            gops=gops,
+            fraction_of_peak=gops / peak,
+            peak_gops=peak,
+            instruction_set=instruction_set().name,
+            note=notes.get(name, ""),
         )
 
 

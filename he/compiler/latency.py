@@ -89,7 +89,7 @@ class Schedule(ValueObject):
 
 
 def schedules(stages: Sequence[Stage]) -> list[list[Schedule]]:
-    """Return, for every linear layer, the schedules to choose from; the first is a good choice for unknown prices."""
+    """Return, for every linear layer, the schedules to choose from; the first is a good choice before any is priced."""
     choices = []
     for layer, widths in zip(_maps(stages), _widths_read(stages), strict=True):
         if not widths:

@@ -225,7 +225,18 @@ def _derived(length: int, width: int, magnitude: int, key_limit: int) -> RlwePar
         masks = gaussian(-(-(length + 2) * N**2 * KAPPA * 1024 * secrets.multiple // 50))
         errors = gaussian(2 * masks.multiple)
         limit = MAX_MODULUS_BITS["128"][N]
-        ideal = RlweParameters(length, width, magnitude, key_limit, N, (1 << limit,), 1, secrets, masks, errors)
+        ideal = RlweParameters(
+            length=length,
+            width=width,
+            magnitude=magnitude,
+            key_limit=key_limit,
+            N=N,
+            primes=(1 << limit,),
+            kept=1,
+            secrets=secrets,
+            masks=masks,
+            errors=errors,
+        )
         if ideal.reach > MOST:
             continue
         for count, most in product(range(1, limit // _LEAST_BITS + 1), (QUARTER, MOST)):

@@ -198,9 +198,16 @@ class ExactPlan(ValueObject):
         if answer.budget_bits < 1:
             return None
         found = ExactLevels(
-            parameters.levels, unit.level, square.level, residual.level, error.level, low, total.level, answer.level,
-            answer.budget_bits,
-        )  # fmt: skip
+            units=parameters.levels,
+            squares=unit.level,
+            logits=square.level,
+            errors=residual.level,
+            inner=error.level,
+            gradients=low,
+            totals=total.level,
+            answer=answer.level,
+            budget_bits=answer.budget_bits,
+        )
         return found if self._has_room(parameters, found) else None
 
     def _has_room(self, parameters: Parameters, levels: ExactLevels) -> bool:
