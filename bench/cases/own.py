@@ -134,14 +134,14 @@ def measure(job: OwnJob, report: Reporter) -> Iterator[OwnRow]:
         model = graph
     judge = _Judge.of(graph, parts)
     start = OwnRow(
-        job.title,
-        shape,
-        "",
-        NAMES[judge.decision],
-        len(parts.train),
-        len(parts.test),
-        judge.accuracy(judge.wanted),
-        seconds,
+        model=job.title,
+        shape=shape,
+        way="",
+        measure=NAMES[judge.decision],
+        n_samples=len(parts.train),
+        n_test=len(parts.test),
+        float_accuracy=judge.accuracy(judge.wanted),
+        training_seconds=seconds,
     )
     for way in WAYS:
         if way.form is None or (job.adapts and len(parts.train) >= LEAST_ADAPTED):

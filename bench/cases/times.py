@@ -81,7 +81,16 @@ def measure(job: TimesJob, report: Reporter) -> Iterator[TimesRow]:
             seconds.append(float(_run(script.program, folder, script.fresh).split()[-1]))
     note = COLD if script.cold else NO_KERNELS if script.fresh else ""
     median = statistics.median(seconds)
-    yield TimesRow(script.group, script.what, median, min(seconds), max(seconds), script.limit, job.processes, note)
+    yield TimesRow(
+        group=script.group,
+        what=script.what,
+        seconds=median,
+        least=min(seconds),
+        most=max(seconds),
+        limit=script.limit,
+        processes=job.processes,
+        note=note,
+    )
 
 
 def _run(program: str, folder: str, fresh: bool = False) -> str:

@@ -128,15 +128,15 @@ def compile(  # noqa: A001 - what it is, and nothing else is compiled here
         told = f"what is encrypted agrees with the model on samples held out by {chosen.agreement:.1%}"
         warnings.warn(f"{told} {doubt}", stacklevel=2)
     return Compiled(
-        graph,
-        chosen.network,
-        chosen.circuit,
-        chosen.inputs,
-        chosen.agreement,
-        tuple(reasons),
-        chosen.tuning,
-        chosen.fitting_seconds,
-        chosen.compiling_seconds,
+        graph=graph,
+        network=chosen.network,
+        circuit=chosen.circuit,
+        inputs=chosen.inputs,
+        agreement=chosen.agreement,
+        reasons=tuple(reasons),
+        tuning=chosen.tuning,
+        fitting_seconds=chosen.fitting_seconds,
+        compiling_seconds=chosen.compiling_seconds,
     )
 
 
