@@ -24,7 +24,7 @@ _MODELS = f"A file .onnx, .pt2, .npz or .json, or one of {', '.join(MODELS)}"
 TURNS = 25  # of ours and of each peer, by default
 
 Dataset = Annotated[str, Option("Images and networks to use.", choices=names.shipped_datasets)]
-Data = Annotated[Path | None, Option("Folder with MNIST's files (or the variable INTNN_DATA).")]
+Data = Annotated[Path | None, Option("Folder with the files of MNIST or CIFAR-10 (or the variable INTNN_DATA).")]
 Json = Annotated[Path | None, Option("Write the rows to this file.", writes="rows")]
 Cache = Annotated[Path | None, Option("Folder that trained models are kept in.")]
 Rounds = Annotated[int, Option("Turns that ours and the peers take.", least=1)]

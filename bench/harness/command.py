@@ -169,7 +169,8 @@ def _parameter(declared: Field) -> inspect.Parameter:
         else typer.Option(
             *([option.flag] if option.flag else []),
             help=option.help,
-            metavar=f"[{'|'.join(names)}]" if names else None,
+            metavar=f"[{'|'.join(names)}]" if names else "<float>" if kind is float else None,
+            parser=_number if kind is float else None,
         )
     )
     annotation: Any = list[kind] if declared.several else kind  # type: ignore[valid-type]
@@ -179,3 +180,12 @@ def _parameter(declared: Field) -> inspect.Parameter:
     return inspect.Parameter(
         declared.name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=Annotated[annotation, described]
     )
+
+
+def _number(given: str | float) -> float:
+    """A number, or a quotient of two: radii on images of bytes are multiples of 1/255."""
+    numerator, divided, denominator = str(given).partition("/")
+    try:
+        return float(numerator) / (float(denominator) if divided else 1)
+    except (ValueError, ZeroDivisionError):
+        raise ValueError(f"must be a number or a quotient as 8/255, got {given}") from None

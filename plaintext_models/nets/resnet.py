@@ -42,18 +42,22 @@ def resnet(
     *,
     channels: Sequence[int] = (16, 32),
     blocks: int = 1,
+    halve: bool = False,
     denoise: str | None = None,
 ) -> nn.Sequential:
-    """A 3 x 3 convolution, stages of residual blocks, the mean over positions, and a linear map.
+    """A convolution, stages of residual blocks, the mean over positions, and a linear map.
 
     Args:
         input_shape: (channels, height, width).
         classes: Number of outputs.
         channels: The maps of every stage; from the second on, a stage begins with a stride of 2.
         blocks: Residual blocks of a stage, from 1.
+        halve: Whether the first convolution is 4 x 4 with a stride of 2, for a quarter of all later work, and not
+            3 x 3.
         denoise: The kind of the `Denoising` block that ends every stage; None for none.
     """
-    layers: list[nn.Module] = [nn.Conv2d(input_shape[0], channels[0], 3, 1, 1), nn.ReLU()]
+    kernel, stride = (4, 2) if halve else (3, 1)
+    layers: list[nn.Module] = [nn.Conv2d(input_shape[0], channels[0], kernel, stride, 1), nn.ReLU()]
     incoming = channels[0]
     for stage, outgoing in enumerate(channels):
         for block in range(blocks):

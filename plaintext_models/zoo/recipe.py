@@ -10,7 +10,7 @@ from typing import Any, Literal, get_args
 
 from intnn.values.arrays import integer
 from plaintext_models.attacks.core.ball import Ball
-from plaintext_models.data.augment import RandomAffine
+from plaintext_models.data.augment import MirroredCrop, RandomAffine
 from plaintext_models.proofs.schedule import Schedule
 
 OPTIONS: Mapping[str, Any] = MappingProxyType({})
@@ -91,7 +91,7 @@ class Recipe:
     weight_decay: float = field(default=0.0, kw_only=True)
     gradient_limit: float | None = field(default=1.0, kw_only=True)
     unit_variance: bool = field(default=False, kw_only=True)
-    augment: RandomAffine | None = field(default=None, kw_only=True)
+    augment: RandomAffine | MirroredCrop | None = field(default=None, kw_only=True)
     hardening: Hardening | None = field(default=None, kw_only=True)
     proofs: Schedule | None = field(default=None, kw_only=True)
     seed: int = field(default=0, kw_only=True)

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from plaintext_models.attacks.core.ball import Ball
-from plaintext_models.data.augment import RandomAffine
+from plaintext_models.data.augment import MirroredCrop, RandomAffine
 from plaintext_models.proofs.schedule import Schedule
 from plaintext_models.zoo.recipe import Hardening, Kind, Recipe
 
@@ -147,6 +147,26 @@ RECIPES: Mapping[str, Recipe] = MappingProxyType(
             gradient_limit=None,
             augment=RandomAffine(degrees=5, zoom=0.05, shear=0.05, shift=1),
             hardening=Hardening(Ball("linf", 0.3), steps=3, ramp=0.3),
+        ),
+        "cifar10-resnet": Recipe(
+            "What attacks on CIFAR-10 are tried on, without any defence.",
+            "cifar10",
+            "resnet",
+            {"channels": (32, 64, 128), "halve": True},
+            epochs=10,
+            learning_rate=5e-3,
+            augment=MirroredCrop(4),
+        ),
+        "cifar10-pgd-resnet": Recipe(
+            "A network twice as wide, trained against projected gradient ascent for an hour.",
+            "cifar10",
+            "resnet",
+            {"channels": (64, 128, 256), "halve": True},
+            epochs=20,
+            learning_rate=5e-3,
+            gradient_limit=None,
+            augment=MirroredCrop(4),
+            hardening=Hardening(Ball("linf", 8 / 255), steps=2, ramp=0.3),
         ),
         "digits-certified-mlp": Recipe(
             "What is proved of integers, on the embedded images.",

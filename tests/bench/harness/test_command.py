@@ -141,3 +141,34 @@ def test_a_missing_library_names_the_extras():
     case = Case("count", "Count.", Asked, "bench.no_such_module", extras=("he", "data"))
     with pytest.raises(ImportError, match=r"`count` needs `pip install '.\[he,data\]'`"):
         case.implementation()
+
+
+@dataclass(frozen=True)
+class Within(Options):
+    radius: Annotated[float, Option("How far.")] = 0.1
+    radii: Annotated[tuple[float, ...], Option("How far, several.")] = (0.25, 0.5)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "radius", "radii"),
+    [
+        ((), 0.1, (0.25, 0.5)),
+        (("--radius", "8/255", "--radii", "1e-3"), 8 / 255, (1e-3,)),
+        (("--radii", "1/4", "--radii", 2), 0.1, (0.25, 2.0)),
+    ],
+)
+def test_numbers_may_be_quotients(module, arguments, radius, radii):
+    asked = []
+    module.jobs = lambda options: asked.append(options) or ()
+    app = application({"within": Case("within", "Within.", Within, MODULE, extras=("bench",), schema=1)}, "A test.")
+    result = CliRunner().invoke(app, ["within", *map(str, arguments)])
+    assert result.exit_code == 0, result.output
+    assert asked == [Within(radius, radii)]
+
+
+@pytest.mark.parametrize("given", ["x", "1/0", "8/", "/", "1/2/3"])
+def test_what_is_no_number_is_refused(module, given):
+    app = application({"within": Case("within", "Within.", Within, MODULE, extras=("bench",), schema=1)}, "A test.")
+    result = CliRunner(env={"COLUMNS": "120"}).invoke(app, ["within", "--radius", given])
+    assert result.exit_code == 2
+    assert f"must be a number or a quotient as 8/255, got {given}" in result.output

@@ -63,3 +63,11 @@ def test_without_blocks_there_are_none():
     assert isinstance(first, nn.Conv2d)
     with pytest.raises(ValueError, match="`kind` must be one of gaussian, dot product, mean, median, got 'blur'"):
         Denoising(3, "blur")
+
+
+def test_the_first_convolution_may_halve_the_sides():
+    whole, halved = (resnet((3, 16, 16), 10, channels=(4, 6), halve=halve) for halve in (False, True))
+    images = torch.rand(2, 3, 16, 16)
+    assert whole[0](images).shape == (2, 4, 16, 16)
+    assert halved[0](images).shape == (2, 4, 8, 8)
+    assert halved(images).shape == (2, 10)

@@ -16,7 +16,7 @@ from plaintext_models.zoo.make import untrained
 from plaintext_models.zoo.recipe import Hardening, Recipe
 from plaintext_models.zoo.registry import RECIPES, of_kind
 
-SHAPES = {"digits": (1, 8, 8), "mnist": (1, 28, 28)}
+SHAPES = {"digits": (1, 8, 8), "mnist": (1, 28, 28), "cifar10": (3, 32, 32)}
 
 
 def test_a_recipe_cannot_be_changed():
