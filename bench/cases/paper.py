@@ -16,8 +16,9 @@ from bench.papers.processes import in_processes
 from bench.papers.registry import EXPERIMENTS
 from bench.papers.store import Kept, found, kept, loaded
 from bench.report.intervals import Estimate, estimate, estimate_number
-from bench.report.paper import Figure, PaperRow, show
+from bench.report.paper import show
 from bench.report.paper_document import report
+from bench.report.paper_rows import Figure, PaperRow
 from bench.tables.documents import PUBLISHED
 from plaintext_models.evaluation.card import FULL, QUICK, Effort
 from plaintext_models.evaluation.judge import Share

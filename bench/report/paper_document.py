@@ -8,9 +8,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from bench.papers.columns import SHARE, Column
-from bench.report.paper import PaperRow, cells, difference_text, heading, nearness, orderings, published_text, tabled
+from bench.report.paper import cells, difference_text, heading, nearness, published_text, tabled
 from bench.report.paper_drawings import Picture, pictures
-from bench.tables.documents import PUBLISHED
+from bench.report.paper_orders import OUTCOMES, Judged, judged
+from bench.report.paper_rows import PaperRow
+from bench.tables.documents import DOCUMENTS, PUBLISHED
 
 TITLE = "Published results, measured again"
 ABOUT = (
@@ -85,6 +87,8 @@ def report(rows: Sequence[PaperRow]) -> Mapping[str, bytes]:
 def _blocks(rows: Sequence[PaperRow]) -> Iterator[Block]:
     yield Title(TITLE, 1)
     yield ABOUT
+    if len({row.identifier for row in rows}) > 1:
+        yield from _orders(tuple(judged(rows)))
     found = {name: [row for row in rows if row.identifier == name] for name in PUBLISHED}
     for identifier, own in found.items():
         if not own:
@@ -95,11 +99,27 @@ def _blocks(rows: Sequence[PaperRow]) -> Iterator[Block]:
         yield f"{heading(own)}."
         for across in tabled(own):
             yield from (_table(own, across[start : start + ACROSS]) for start in range(0, len(across), ACROSS))
-        if verdicts := (*nearness(own), *orderings(own)):
+        if verdicts := (*nearness(own), *map(str, judged(own))):
             yield List(verdicts)
         yield from pictures(own)
     yield Title("What was not run")
     yield List(tuple(_not_run(found)))
+
+
+def _orders(orders: Sequence[Judged]) -> Iterator[Block]:
+    """How many orders of every document came to what, and all that do not hold."""
+    if not orders:
+        return
+    yield Title("What became of the orders")
+    lines = [("", "stated", "hold", "contradicted", "open", "open, without the document's difference")]
+    for letter, document in (*DOCUMENTS.items(), ("", "all")):
+        own = [order for order in orders if order.identifier.startswith(letter)]
+        counts = [sum(order.outcome == outcome for order in own) for outcome in OUTCOMES]
+        if own:
+            lines.append((document, *map(str, (len(own), *counts, sum(bool(order.otherwise) for order in own)))))
+    yield Table(tuple(lines))
+    if rest := tuple(str(order) for outcome in OUTCOMES[1:] for order in orders if order.outcome == outcome):
+        yield List(rest)
 
 
 def _table(rows: Sequence[PaperRow], across: Sequence[Column]) -> Table:

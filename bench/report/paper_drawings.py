@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bench.papers.columns import SHARE, Drawing
-from bench.report.paper import Figure, PaperRow, columns
+from bench.report.paper import columns
+from bench.report.paper_rows import Figure, PaperRow
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

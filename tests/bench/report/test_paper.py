@@ -1,4 +1,4 @@
-"""What is said of orderings, and how figures are printed."""
+"""What is said of orders, and how figures are printed."""
 
 import io
 from dataclasses import replace
@@ -9,7 +9,10 @@ from scipy import stats
 
 from bench.papers.columns import Column
 from bench.report.intervals import Estimate
-from bench.report.paper import Figure, PaperRow, excess, heading, nearness, orderings, published_text, show
+from bench.report.paper import heading, nearness, published_text, show
+from bench.report.paper_document import report
+from bench.report.paper_orders import excess, judged, tallied
+from bench.report.paper_rows import Figure, PaperRow
 from plaintext_models.evaluation.judge import Share
 
 CLEAN, STEP = Column("clean"), Column("FGSM")
@@ -39,7 +42,7 @@ def test_the_interval_of_the_difference_decides(others, verdict):
     said = (("FGSM", "other", "FGSM"), ("clean", "one", "FGSM"))[: len(others)]
     one = replace(ROW, figures=(runs(CLEAN, 900, 920, 880), runs(STEP, *values)), said_higher=said)
     other = replace(ROW, setting="other", figures=(runs(STEP, *others),))
-    between, *within = orderings([one, other])
+    between, *within = map(str, judged([one, other]))
     assert between.startswith(f"T23: one higher than other, FGSM: {verdict}")
     assert all(sentence.startswith('T23: one, "clean" higher than "FGSM": holds, by +40.0 [+36') for sentence in within)
 
@@ -56,7 +59,7 @@ def test_the_interval_of_the_difference_decides(others, verdict):
 def test_what_is_open_may_exclude_the_published_difference(printed, words):
     higher, lower = (replace(runs(STEP, 500, 500), published=value) for value in printed)
     one = replace(ROW, figures=(higher,), said_higher=(("FGSM", "other", "FGSM"),))
-    assert list(orderings([one, replace(ROW, setting="other", figures=(lower,))])) == [
+    assert list(map(str, judged([one, replace(ROW, setting="other", figures=(lower,))]))) == [
         f"T23: one higher than other, FGSM: {words}"
     ]
 
@@ -74,7 +77,7 @@ def test_columns_may_be_compared_by_ratio(others, verdict):
     spread = Column("deviation", "nats", by_ratio=True)
     higher, lower = (Figure(spread, SOME, None, None, None, side) for side in ((100.0, 200.0)[: len(others)], others))
     one = replace(ROW, figures=(higher,), said_higher=(("deviation", "other", "deviation"),))
-    found = list(orderings([one, replace(ROW, setting="other", figures=(lower,))]))
+    found = list(map(str, judged([one, replace(ROW, setting="other", figures=(lower,))])))
     assert found == [f"T23: one higher than other, deviation: {verdict}"]
 
 
@@ -132,7 +135,9 @@ def test_figures_are_printed_in_their_units():
 def test_an_ordering_of_what_was_not_measured_is_open(figures):
     one = replace(ROW, figures=figures, said_higher=(("clean", "other", "FGSM"),))
     other = replace(ROW, setting="other")
-    assert list(orderings([one, other])) == ['T23: one, "clean" higher than other, "FGSM": is open, not measured']
+    assert list(map(str, judged([one, other]))) == [
+        'T23: one, "clean" higher than other, "FGSM": is open, not measured'
+    ]
 
 
 @pytest.mark.parametrize(
@@ -147,3 +152,29 @@ def test_an_ordering_of_what_was_not_measured_is_open(figures):
 )
 def test_documents_are_quoted_with_all_their_digits(column, value, deviation, text):
     assert published_text(Figure(column, SOME, value, deviation, 0.0)) == text
+
+
+def test_orders_of_several_results_are_counted():
+    def pair(identifier, *others):
+        said = (("FGSM", "other", "FGSM"),)
+        one = replace(ROW, identifier=identifier, figures=(runs(STEP, 500, 520, 480),), said_higher=said)
+        return one, replace(one, setting="other", figures=(runs(STEP, *others),), said_higher=())
+
+    holds, against, undecided = pair("T23", 400, 440, 390), pair("T25", 600, 620, 600), pair("S18", 400, 600, 350)
+    rows = [*holds, *against, *undecided]
+    assert tallied(tuple(judged(rows))) == "of 3 stated orders 1 hold, 1 are contradicted, 1 are open"
+    higher, lower = (replace(runs(STEP, 500, 500), published=value) for value in (0.9, 0.5))
+    tie = replace(ROW, identifier="S20", figures=(higher,), said_higher=(("FGSM", "other", "FGSM"),))
+    rows += [tie, replace(tie, setting="other", figures=(lower,), said_higher=())]
+    counted = "of 4 stated orders 1 hold, 1 are contradicted, 2 are open, 1 of them without the document's difference"
+    assert tallied(tuple(judged(rows))) == counted
+    console = Console(file=io.StringIO(), width=80)
+    show(console, rows)
+    assert console.file.getvalue().endswith(f"All together, {counted}\n")
+    console = Console(file=io.StringIO(), width=80)
+    show(console, holds)
+    assert "All together" not in console.file.getvalue()
+    text = report(rows)["report.md"].decode()
+    assert "| the thesis | 2 | 1 | 1 | 0 | 0 |\n| the report | 2 | 0 | 0 | 2 | 1 |\n| all | 4 | 1 | 1 | 2 | 1 |" in text
+    assert text.count("T25: one higher than other, FGSM: is contradicted") == 2  # above all, and below its figures
+    assert "What became of the orders" not in report(holds)["report.md"].decode()

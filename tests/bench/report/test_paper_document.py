@@ -12,9 +12,9 @@ from bench.papers.columns import Column, Drawing, curve, histogram, matrix
 from bench.papers.registry import EXPERIMENTS
 from bench.papers.store import _write_arrays
 from bench.report.intervals import Estimate
-from bench.report.paper import Figure, PaperRow
 from bench.report.paper_document import report
 from bench.report.paper_drawings import SEEN, _curve, _lines, pictures
+from bench.report.paper_rows import Figure, PaperRow
 from bench.tables.documents import PUBLISHED
 
 CURVE, BARS = Drawing("accuracy under FGSM", "curve", "radius", "accuracy"), Drawing("sure", "histogram", "confidence")
