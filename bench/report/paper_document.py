@@ -111,7 +111,9 @@ def _orders(orders: Sequence[Judged]) -> Iterator[Block]:
     if not orders:
         return
     yield Title("What became of the orders")
-    lines = [("", "stated", "hold", "contradicted", "open", "open, without the document's difference")]
+    lines: list[tuple[str, ...]] = [
+        ("", "stated", "hold", "contradicted", "open", "open, without the document's difference")
+    ]
     for letter, document in (*DOCUMENTS.items(), ("", "all")):
         own = [order for order in orders if order.identifier.startswith(letter)]
         counts = [sum(order.outcome == outcome for order in own) for outcome in OUTCOMES]
