@@ -11,7 +11,10 @@ from __future__ import annotations
 
 from blake3 import blake3
 
+from intnn.values.arrays import integer
+
 DIGEST_BYTES = 32
+MOST_THREADS = 8  # each takes 2 MiB of addresses at once, and where a process has no more, BLAKE3 fails
 _SHARE = 1 << 20  # bytes for a thread, at least: on fewer it gains less than it takes to start
 
 
@@ -22,8 +25,13 @@ def hasher(size: int = 0, threads: int = 1) -> blake3:
 
     Args:
         size: how many bytes the largest piece has; 0 if that is not known, which leaves one thread.
-        threads: the number of threads that may hash one piece, at least 1; a short piece gets fewer.
+        threads: the number of threads that may hash one piece, at least 1; a short piece gets fewer, and none more than
+            `MOST_THREADS`.
+
+    Raises:
+        TypeError: if `threads` is no integer.
+        ValueError: if it is less than 1.
     """
     # Threads of its own: those that BLAKE3 keeps for the whole process are not there after a fork, and the forked
     # process would wait for them without end.
-    return blake3(max_threads=max(1, min(threads, size // _SHARE)))
+    return blake3(max_threads=max(1, min(integer(threads, "threads", 1), MOST_THREADS, size // _SHARE)))

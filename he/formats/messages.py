@@ -120,7 +120,8 @@ def open_message(
 
     Raises:
         MessageError: if the bytes are too many, truncated, damaged, foreign, of another version, or of another kind.
-        TypeError: if `data` is no bytes.
+        TypeError: if `data` is no bytes, or `threads` no integer.
+        ValueError: if `threads` is less than 1.
     """
     expected = _named(kind)
     view = _view(kind, data) if most is None else require_size(kind, data, most)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 
 from he.circuit.family import Family, Offer, Plan
+from he.engines.engine import thread_count
 from he.parties.answers import answers
 from he.parties.client import Client
 from he.parties.offers import read_offer
@@ -56,8 +57,10 @@ class Connection(Unstorable, instead="it holds secret keys: make another one"):
 
         Raises:
             PolicyError, TypeError: as above.
+            ValueError: if `threads` is out of range.
         """
         instance(family, Family, "family", "compile one with `he.compile_family`")
+        thread_count(threads)  # before a circuit is prepared, which is later
 
         def opened(number: int, keys: bytes) -> Evaluate:
             from he.parties.prepared import prepare  # by kernels, which clients of another process do without

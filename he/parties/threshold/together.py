@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from he.circuit.circuit import Circuit, require_circuit
+from he.engines.engine import thread_count
 from he.parties.client import Client
 from he.parties.interfaces import interface_bytes
 from he.parties.model_owner import ModelOwner
@@ -51,7 +52,9 @@ class Together(NamedTuple):
             ParameterError: if the circuit's key has one owner.
             PolicyError: if the interface is not what a given policy accepts.
             TypeError: if an argument has another type.
+            ValueError: if `threads` is out of range.
         """
+        thread_count(threads)
         interface = interface_bytes(require_circuit(circuit).interface)
         policy = policy or Policy.trusting(circuit.parameters.security)
         data, model = DataShare(interface, policy=policy), ModelShare(interface)

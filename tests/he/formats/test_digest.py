@@ -60,6 +60,26 @@ def test_a_short_piece_gets_one_thread(monkeypatch):
     assert given_ == [1, 1, 1, 2, 1, 8]
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="it limits addresses as Linux counts them")
+def test_a_long_message_is_hashed_where_addresses_are_short():
+    """A thread takes 2 MiB of addresses; of 64 threads, as a processor may have, some would not begin."""
+    code = (
+        "import resource; from he.formats.digest import hasher; data = bytes(64 << 20);"
+        "own = int(open('/proc/self/statm').read().split()[0]) * resource.getpagesize();"
+        "resource.setrlimit(resource.RLIMIT_AS, (own + (64 << 20),) * 2);"
+        "print(hasher(len(data), 64).update(data).hexdigest())"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == blake3(bytes(64 << 20)).hexdigest()
+
+
+@pytest.mark.parametrize("threads", [0, -1, 2.0, True, "2", None])
+def test_a_number_of_threads_is_a_number(threads):
+    for take in (lambda: hasher(1 << 30, threads), lambda: open_message(Kind.REQUEST, MESSAGE, threads=threads)):
+        with pytest.raises((TypeError, ValueError), match="`threads` must"):
+            take()
+
+
 def test_threads_of_python_hash_at_once():
     with ThreadPoolExecutor(4) as pool:
         found = pool.map(lambda threads: hasher(len(LONG), threads).update(LONG).digest(), [1, 2, 3, 4] * 8)

@@ -32,6 +32,8 @@ from he import (
 from he.circuit.inputs import InputSpec
 from he.circuit.packing import InputLayout, Packing
 from he.formats.keys import Cost
+from he.parties.connection import Connection
+from he.parties.threshold.together import Together
 from he.program.operations import Source
 from he.ring.scheme import Scheme
 from he.testing import inputs, noise_budget, parameter_sets
@@ -179,6 +181,8 @@ def test_numbers_of_threads_are_numbers_for_every_engine(threads, exact):
         lambda: prepare(exact.circuit).session(keys, threads),
         lambda: prepare(exact.circuit, "seal").session(keys, threads),
         lambda: connect(prepare(exact.circuit), threads=threads),
+        lambda: Connection.within(he.Family((exact.circuit,)), threads=threads),
+        lambda: Together.of(exact.circuit, threads),
     ):
         with pytest.raises((TypeError, ValueError), match="`threads` must"):
             take()
