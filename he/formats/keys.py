@@ -27,7 +27,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
 
 from he.formats.limits import require_at_most
-from intnn.storage.document import require_place
+from intnn.storage.document import require_place, write_atomically
 from intnn.values.value_object import Unstorable, ValueObject
 
 _MAGIC, _VERSION = b"HEKEY", 1
@@ -149,28 +149,15 @@ def held(path: Path) -> Iterator[None]:
 
 
 def write_private(path: Path, data: bytes) -> None:
-    """Write a file that only its owner may read, whole or not at all. What stood there before is replaced.
+    """Write a file that only its owner may read, whole or not at all; see `intnn.storage.document.write_atomically`.
 
     Raises:
         KeyFileError: if there are more than `MAX_FILE_BYTES`.
-        OSError: if the folder does not exist or cannot be written, or the path is one.
+        OSError: if it cannot be written.
     """
     require_place(path)
     _require_size(path, len(data))
-    draft = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
-    descriptor = os.open(draft, flags, 0o600)  # private from its first moment on: a umask only takes rights away
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        if os.name == "posix":
-            draft.chmod(0o600)  # where the umask took the owner's own rights away
-        draft.replace(path)
-    except BaseException:
-        draft.unlink(missing_ok=True)
-        raise
+    write_atomically(path, data, private=True)
 
 
 def read_private(path: Path) -> bytes:

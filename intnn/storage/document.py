@@ -5,6 +5,7 @@ all of it and the arrays. A reader allocates nothing that the header has not ann
 allow, and accepts nothing whose hash differs.
 """
 
+import errno
 import hashlib
 import io
 import json
@@ -29,6 +30,7 @@ MAX_ARRAY_BYTES = 1 << 30  # bytes of all arrays of one document together
 MAX_FILE_BYTES = 1 << 32  # JSON needs up to 4 characters per byte of an array
 
 HEADER = "header"
+_MOST_LINKS = 40  # of one name, as Linux has it
 
 
 class FormatError(ValueError):
@@ -133,40 +135,82 @@ def file_path(path: Any, name: str = "path") -> Path:
     return Path(path)
 
 
-def write_atomically(path: Path, *pieces: bytes | memoryview) -> None:
+def write_atomically(path: Path, *pieces: bytes | memoryview, private: bool = False) -> None:
     """Replace the file at ``path`` by one of these pieces, one behind the other, or leave everything as it was.
 
+    A symbolic link stays, and the file to which it leads is replaced. What is written stays so when the power fails.
+
+    Args:
+        path: The file.
+        *pieces: What it holds.
+        private: Whether its owner alone may read it, from its first moment on; else the process's umask says who may.
+
     Raises:
-        OSError: The file cannot be written. The message names it, and says if its folder does not exist, or it is a
-            folder, a device, a pipe or a socket.
+        OSError: The file cannot be written; see `require_place`. The message names it.
     """
-    require_place(path)
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")  # same directory: a rename, not a copy
+    place = require_place(path)
+    temporary = place.with_name(f".{place.name}.{secrets.token_hex(4)}.tmp")  # same directory: a rename, not a copy
     try:
-        with temporary.open("xb") as file:
+        with open(
+            temporary, "xb", opener=lambda name, flags: os.open(name, flags, 0o600 if private else 0o666)
+        ) as file:
             file.writelines(pieces)
             file.flush()
+            if private and os.name == "posix":
+                os.fchmod(file.fileno(), 0o600)  # where the umask took the owner's own rights away
             os.fsync(file.fileno())
-        temporary.replace(path)
+        temporary.replace(place)
     except BaseException as error:
         temporary.unlink(missing_ok=True)
         if isinstance(error, OSError) and error.errno and error.filename is None:
             error.filename = str(path)  # which a full disk does not tell
         raise
+    sync_folder(place.parent)
 
 
-def require_place(path: Path) -> None:
-    """Check that a file may stand at ``path``.
+def require_place(path: Path) -> Path:
+    """Return where a file that is written to ``path`` stands: there, or where a symbolic link leads.
 
     Raises:
-        OSError: Its folder does not exist, or it is a folder, a device, a pipe or a socket.
+        OSError: Its folder does not exist, it is a folder, a device, a pipe or a socket, links lead in a circle, or one
+            stands for a file that a process has open, as /dev/stdout does: to replace that would not write to it.
     """
-    if not path.parent.is_dir():
-        raise FileNotFoundError(f"{path.parent} must be a folder that exists, to write {path.name}; make it first")
-    if path.is_dir():
+    place = path
+    for _ in range(_MOST_LINKS):
+        if not place.is_symlink():
+            break
+        if place.parent.resolve().is_relative_to("/proc"):
+            raise FileExistsError(
+                f"{path} must be a file's own name, and stands for what a process has open; name a file"
+            )
+        place = place.parent / place.readlink()
+    else:
+        raise OSError(errno.ELOOP, "links lead in a circle; choose another name", str(path))
+    if not place.parent.is_dir():
+        raise FileNotFoundError(f"{place.parent} must be a folder that exists, to write {place.name}; make it first")
+    if place.is_dir():
         raise IsADirectoryError(f"{path} must be a file, and it is a folder; choose another name")
-    if path.exists() and not path.is_file():  # which would be gone, for all programs
+    if place.exists() and not place.is_file():  # which would be gone, for all programs
         raise FileExistsError(f"{path} must be a file, and it is a device, a pipe or a socket; choose another name")
+    return place
+
+
+def sync_folder(folder: Path) -> None:
+    """Return once the names in a folder are on the disk, where the system lets folders be opened and synchronised.
+
+    Raises:
+        OSError: The disk fails.
+    """
+    if os.name != "posix" or not os.access(folder, os.R_OK):
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno != errno.EINVAL:  # which says that the file system has no such call
+            raise
+    finally:
+        os.close(descriptor)
 
 
 def checked_suffix(path: Path, name: str = "path") -> str:

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from he.functional.errors import FunctionalError
 from he.functional.parties.forks import close_in_forked
-from intnn.storage.document import require_place
+from intnn.storage.document import require_place, sync_folder
 from intnn.values.value_object import Unstorable
 
 _MAGIC = b"HEJOURN1"
@@ -136,8 +136,4 @@ class Journal(Unstorable, instead="open its file, when nobody else has it open")
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise JournalError(f"{self.path} is in use by another authority; ask that one, or end it") from None
-        folder = os.open(self.path.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+        sync_folder(self.path.parent)

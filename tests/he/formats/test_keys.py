@@ -172,13 +172,15 @@ def test_files_are_private_under_any_umask(tmp_path, umask):
 @posix
 def test_files_are_private_from_their_first_moment(tmp_path, monkeypatch):
     modes = []
-    opened = os.fdopen
+    opened = os.open
 
-    def watched(descriptor, *arguments):
-        modes.append(stat.S_IMODE(os.fstat(descriptor).st_mode))
-        return opened(descriptor, *arguments)
+    def watched(*arguments):
+        descriptor = opened(*arguments)
+        if not stat.S_ISDIR((status := os.fstat(descriptor)).st_mode):
+            modes.append(stat.S_IMODE(status.st_mode))
+        return descriptor
 
-    monkeypatch.setattr(os, "fdopen", watched)
+    monkeypatch.setattr(os, "open", watched)
     before = os.umask(0)
     try:
         write_private(tmp_path / "key", b"one")

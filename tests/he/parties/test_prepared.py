@@ -334,7 +334,8 @@ with patch.object(Weights, "encoded", None), patch.object(compile, "search", Non
 
 def test_a_file_is_looked_at_before_it_is_read(tmp_path):
     """A file of four terabytes, of which nothing is on the disk."""
-    for name, start in (("foreign", b"zeros"), ("announced", stored.MAGIC)):
+    announced = stored.MAGIC + bytes(2) + stored.VERSION.to_bytes(4, "little")
+    for name, start in (("foreign", b"zeros"), ("announced", announced)):
         with (tmp_path / name).open("wb") as large:
             large.write(start)
             large.truncate(1 << 42)
