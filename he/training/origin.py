@@ -11,7 +11,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from he.formats.compact import Form
-from he.formats.messages import Kind, MessageError, open_message, require_fields, require_match, seal_message
+from he.formats.messages import (
+    Kind,
+    MessageError,
+    open_message,
+    require_fields,
+    require_match,
+    seal_message,
+    unchanging,
+)
 from he.training.frame import Frame
 from intnn.values.arrays import integer
 from intnn.values.value_object import ValueObject
@@ -63,6 +71,8 @@ def opened(
 ) -> tuple[Origin, dict[str, Any], Ciphertexts]:
     """Return what run a message belongs to, its other fields, and its ciphertexts, which lie in it and are not copied.
 
+    A message that others may write to is copied first. Who takes its digest too makes it `unchanging` before that.
+
     Args:
         kind: The kind that is expected.
         data: The message.
@@ -75,7 +85,7 @@ def opened(
         TypeError: ``data`` is no bytes.
     """
     due = [form.bytes for form in forms]
-    fields, parts = open_message(kind, data, sum(due))
+    fields, parts = open_message(kind, unchanging(kind, data, sum(due)), sum(due))
     require_fields(fields, "plan", "whitening", "keys", *names)
     origin = Origin(*(fields.pop(name) for name in ("plan", "whitening", "keys")))
     require_match(vars(origin), "plan", plan.digest, "plan; owners and trainer must agree on one")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 
 from he.engines.engine import thread_count
-from he.formats.messages import message_digest
+from he.formats.messages import Kind, message_digest, unchanging
 from he.parties.evaluation_keys import EvaluationKeys
 from he.training.arithmetic import Arithmetic, read, read_keys, written
 from he.training.encrypted_head import Answer, EncryptedHead, Query
@@ -53,9 +53,11 @@ class Predictor(Unstorable, instead="keep the encrypted head and the keys, and m
             SealDataError: A ciphertext of it is none.
             TypeError: It is no bytes.
         """
+        forms = Query.forms(self.plan)
+        query = unchanging(Kind.HEAD_QUERY, query, sum(form.bytes for form in forms))
         asked = Query.from_bytes(query, self.plan)
         self._origin.require(asked.origin)
-        reads = [partial(read, *pair) for pair in zip(asked.ciphertexts, Query.forms(self.plan), strict=True)]
+        reads = [partial(read, *pair) for pair in zip(asked.ciphertexts, forms, strict=True)]
         with self._arithmetic:
             samples = self._arithmetic.matrix(reads, len(reads))
             parts = [written(logits, self._form) for logits in self._arithmetic.products(samples, self._head)]

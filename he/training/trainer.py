@@ -13,7 +13,7 @@ from typing import ClassVar, Generic
 import numpy as np
 
 from he.engines.engine import thread_count
-from he.formats.messages import MessageError, message_digest
+from he.formats.messages import Kind, MessageError, message_digest, unchanging
 from he.parties.evaluation_keys import EvaluationKeys
 from he.training import checkpoint
 from he.training.arithmetic import Arithmetic, Matrix, read, read_keys, written
@@ -85,6 +85,8 @@ class SampleTrainer(Unstorable, ABC, Generic[PlanOf], instead="keep the blocks, 
             SealDataError: A residue is not below its prime.
             TypeError: It is no bytes.
         """
+        forms = self.plan.block_forms
+        message = unchanging(Kind.TRAINING_BLOCK, message, sum(form.bytes for form in forms))
         block = Block.from_bytes(message, self.plan)
         expected = self._origin or Origin(self.plan.digest, block.origin.whitening, self._keys)
         expected.require(block.origin)
@@ -99,7 +101,7 @@ class SampleTrainer(Unstorable, ABC, Generic[PlanOf], instead="keep the blocks, 
             raise MessageError(
                 f"the plan is for {self.plan.samples} samples, got {self.samples + block.samples}; plan for as many"
             )
-        reads = [partial(read, *pair) for pair in zip(block.ciphertexts, self.plan.block_forms, strict=True)]
+        reads = [partial(read, *pair) for pair in zip(block.ciphertexts, forms, strict=True)]
         count = self.plan.features
         with self._arithmetic:
             features = self._arithmetic.matrix(reads[:count], count)

@@ -5,6 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import pytest
 import tenseal.sealapi as sealapi
 
 from he import Interface
@@ -27,6 +28,19 @@ def with_fields(kind: Kind, message: bytes, **changes: Any) -> bytes:
     """The message with other fields in its header."""
     fields, parts = open_message(kind, message)
     return seal_message(kind, {**fields, **changes}, parts)
+
+
+def written_to(monkeypatch: pytest.MonkeyPatch, module: str, message: bytes, later: bytes) -> bytearray:
+    """The message in memory that somebody else writes other bytes to, as soon as a module has opened it there."""
+    memory, opened = bytearray(message), open_message
+
+    def changed(*given: Any, **more: Any) -> Any:
+        found = opened(*given, **more)
+        memory[:] = later
+        return found
+
+    monkeypatch.setattr(f"{module}.open_message", changed)
+    return memory
 
 
 def part_of(kind: Kind, message: bytes, index: int = 0) -> bytes:

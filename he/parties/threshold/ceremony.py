@@ -38,6 +38,7 @@ from he.formats.messages import (
     require_fields,
     require_match,
     seal_message,
+    unchanging,
 )
 from he.parties.evaluation_keys import EvaluationKeys
 from he.parties.interfaces import read_interface
@@ -84,7 +85,7 @@ class _Owner(Unstorable, instead=_INSTEAD):
             raise ParameterError("the circuit's key has one owner: compile it with `threshold`")
         self._interface, self._secret = found, SecretKey.generate(found.parameters)
         self._share, self._nonce = self._secret.share(), secrets.token_bytes(_NONCE_BYTES)
-        self._before, self._taken = "", 0
+        self._before, self._due, self._taken = "", "", 0  # digests: of the last message, and of one that is read
         self._key: JointKey | None = None
 
     @property
@@ -108,6 +109,7 @@ class _Owner(Unstorable, instead=_INSTEAD):
         self, kind: Kind, message: bytes, taken: int, most: int, *names: str
     ) -> tuple[dict[str, Any], list[memoryview]]:
         """Return the fields and parts of the message that is due; `taken` is how many this owner has had before."""
+        message = unchanging(kind, message, most)
         fields, parts = open_message(kind, message, most)
         require_fields(fields, "circuit", "before", *names)
         require_match(fields, "circuit", self._interface.digest, "circuit or parameter set")
@@ -116,10 +118,12 @@ class _Owner(Unstorable, instead=_INSTEAD):
         if taken != self._taken:
             raise MessageError("a message must be the next one that is due of two owners' key, got another")
         require_match(fields, "before", self._before, "ceremony, or is not the next one of this")
+        self._due = message_digest(message)
         return fields, parts
 
-    def _received(self, message: bytes) -> None:
-        self._taken, self._before = self._taken + 1, message_digest(message)
+    def _received(self) -> None:
+        """Go on behind the message that was opened last."""
+        self._taken, self._before = self._taken + 1, self._due
 
     def _contribute(self, nonces: Sequence[bytes]) -> None:
         """Make what this owner publishes first."""
@@ -169,7 +173,7 @@ class DataShare(_Owner, instead=_INSTEAD):
             MessageError: if the message is damaged, foreign, or not the one that is due; nothing has changed then.
         """
         fields, _ = self._opened(Kind.JOINT_COMMITMENT, commitment, 0, 0, "nonce", "commitment")
-        self._received(commitment)
+        self._received()
         self._committed = fields["commitment"]
         self._contribute([self._nonce, bytes.fromhex(fields["nonce"])])
         return self._sealed(Kind.JOINT_FIRST, self._published)
@@ -192,7 +196,7 @@ class DataShare(_Owner, instead=_INSTEAD):
         data = halves.keys_data(interface, named, [own, parts[2]])
         mark = self._secret.mark(interface.digest, data)  # by which this owner alone knows its keys again
         self._finish(EvaluationKeys.sealed(interface.digest, data, mark), theirs)
-        self._received(shares)
+        self._received()
         return self._sealed(Kind.JOINT_SECOND, [own], mark=mark)
 
 
@@ -219,7 +223,7 @@ class ModelShare(_Owner, instead=_INSTEAD):
             MessageError: if the message is damaged, foreign, or not the one that is due; nothing has changed then.
         """
         fields, _ = self._opened(Kind.JOINT_INVITATION, invitation, 0, 0, "nonce")
-        self._received(invitation)
+        self._received()
         self._contribute([bytes.fromhex(fields["nonce"]), self._nonce])
         return self._sealed(Kind.JOINT_COMMITMENT, nonce=self._nonce.hex(), commitment=_commitment(self._published))
 
@@ -233,7 +237,7 @@ class ModelShare(_Owner, instead=_INSTEAD):
         most = halves.public_bytes(interface) + halves.products_bytes(interface)
         _, parts = self._opened(Kind.JOINT_FIRST, first, 1, most)
         self._theirs = First.from_parts(parts, interface)
-        self._received(first)
+        self._received()
         self._named = self._strings.of_keys(*parts, *self._published)
         self._half = self._second(self._named, self._theirs)
         return self._sealed(Kind.JOINT_SHARES, [*self._published, self._half])
@@ -248,7 +252,7 @@ class ModelShare(_Owner, instead=_INSTEAD):
         fields, parts = self._opened(Kind.JOINT_SECOND, second, 2, halves.keys_bytes(interface), "mark")
         data = halves.keys_data(interface, self._named, [*parts, self._half])
         self._finish(EvaluationKeys.sealed(interface.digest, data, fields["mark"]), self._theirs)
-        self._received(second)
+        self._received()
 
 
 def _commitment(parts: Sequence[bytes | memoryview]) -> str:

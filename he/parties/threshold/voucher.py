@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from he.formats.messages import Kind, message_digest, open_message
+from he.formats.messages import Kind, message_digest, open_message, unchanging
 from he.parties.permission import Signed
 from intnn.values.arrays import instance
 from intnn.values.value_object import Unstorable
@@ -69,5 +69,6 @@ class Vouching(Unstorable, instead="keep its seed secret, and make it again"):
         Raises:
             MessageError: if it is no answer.
         """
+        answer = unchanging(Kind.RESPONSE, answer)
         open_message(Kind.RESPONSE, answer)
         return Voucher.signed(self._signer, answer=message_digest(answer)).to_bytes()

@@ -6,7 +6,15 @@ from collections.abc import Sequence
 from typing import Any
 
 from he.formats.compact import Form
-from he.formats.messages import Kind, MessageError, open_message, require_fields, require_match, seal_message
+from he.formats.messages import (
+    Kind,
+    MessageError,
+    open_message,
+    require_fields,
+    require_match,
+    seal_message,
+    unchanging,
+)
 from he.training.exact.plan import ExactPlan
 
 
@@ -33,7 +41,7 @@ def opened(
         MessageError: The message is damaged, of another plan or other keys, or has other parts or fields.
         TypeError: ``data`` is no bytes.
     """
-    fields, parts = open_message(kind, data, count * form.bytes)
+    fields, parts = open_message(kind, unchanging(kind, data, count * form.bytes), count * form.bytes)
     require_fields(fields, "plan", "keys", *names)
     require_match(fields, "plan", plan.digest, "plan; owner and trainer must agree on one")
     require_match(fields, "keys", keys, "pair of keys; encrypt again under the keys of this run")

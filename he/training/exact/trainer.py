@@ -8,7 +8,7 @@ from he.engines.rns.encoder import Encoder
 from he.engines.rns.switching_keys import SwitchingKeys
 from he.engines.rns.threads import Workers
 from he.formats.compact import Form
-from he.formats.messages import Kind, MessageError, message_digest
+from he.formats.messages import Kind, MessageError, message_digest, unchanging
 from he.parties.evaluation_keys import EvaluationKeys
 from he.training.arithmetic import read_keys
 from he.training.exact.messages import opened, sealed
@@ -79,6 +79,7 @@ class ExactTrainer(Unstorable, instead="keep the messages, and give them to anot
         if missing := sorted(set(self._steps) - self._ready):
             raise MessageError(f"samples must have come modulo every prime of the plan, {missing} are missing")
         form, count = Form.fresh(self.plan.parameters), 2 * len(self._steps)
+        message = unchanging(Kind.EXACT_WEIGHTS, message, count * form.bytes)
         parts, _ = opened(Kind.EXACT_WEIGHTS, self.plan, self._keys, message, form, count)
         with self._workers:
             made = [

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from he.formats.messages import Kind, MessageError, message_digest
+from he.formats.messages import Kind, MessageError, message_digest, unchanging
 from he.parties.evaluation_keys import EvaluationKeys
 from he.parties.keys import SecretKey
 from he.training.owner import SampleOwner
@@ -86,6 +86,7 @@ class RefreshingOwner(SampleOwner[RefreshedPlanOf], instead="it holds a secret k
             SealDataError: The ciphertext in it is none, or legible without a key.
             TypeError: It is no bytes.
         """
+        message = unchanging(Kind.WORN_WEIGHTS, message, self.plan.worn_form.bytes)
         given = PackedWeights.from_bytes(Kind.WORN_WEIGHTS, message, self.plan)
         digest = message_digest(message)
         if digest == self._asked:

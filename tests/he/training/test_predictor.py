@@ -13,6 +13,7 @@ from he.training.head import fit
 from he.training.owner import Owner
 from he.training.predictor import Predictor
 from he.training.trainer import Trainer
+from tests.he.forge import written_to
 from tests.he.training.made import blocks, keys, owner, plan, samples, whitening
 
 PLAN = replace(plan(), inference=True)
@@ -64,6 +65,13 @@ def test_answers_belong_to_one_query(head):
     with pytest.raises(MessageError, match="got one to another"):
         OWNER.logits(other, answer)
     assert OWNER.logits(one, answer).shape == (5, PLAN.classes)
+
+
+def test_a_query_that_others_write_to_is_answered_under_its_name(head, monkeypatch):
+    one, other = asked(), asked()
+    with monkeypatch.context() as patch:
+        answer = head[1].answer(written_to(patch, "he.training.origin", one, other))
+    assert answer == head[1].answer(one)
 
 
 def test_an_answer_is_read_only_if_the_query_is_of_this_run(head):

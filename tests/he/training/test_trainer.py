@@ -20,6 +20,7 @@ from he.training.owner import Owner
 from he.training.trainer import Trainer
 from he.training.whitening import Moments, Whitening
 from intnn.machine.cuda.device import NoDeviceError
+from tests.he.forge import written_to
 from tests.he.training.made import blocks, keys, owner, plan, samples, whitening
 
 
@@ -188,6 +189,18 @@ def test_a_block_that_does_not_belong_is_refused_and_changes_nothing(block, text
     with pytest.raises(MessageError, match=text):
         run.add(block())
     run.add(blocks()[1])
+    assert run.fit().to_bytes() == trained()
+
+
+def test_a_block_that_others_write_to_is_read_once(monkeypatch):
+    """Its name stands for what was added: under another one a checkpoint would go on with other samples."""
+    run, untouched = trainer(), trainer()
+    with monkeypatch.context() as patch:
+        run.add(written_to(patch, "he.training.origin", blocks()[0], bytes(len(blocks()[0]))))
+    run.add(blocks()[1])
+    for block in blocks():
+        untouched.add(block)
+    assert run._run() == untouched._run()
     assert run.fit().to_bytes() == trained()
 
 

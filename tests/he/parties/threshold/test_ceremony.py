@@ -16,7 +16,7 @@ from he.readers.variance import ERROR_VARIANCE
 from he.ring.norms import canonical_norm, random_canonical_norm, secret_norm
 from he.testing import damaged, table_network
 from tests.he.circuit.test_key_levels import several
-from tests.he.forge import part_of, with_fields, with_part
+from tests.he.forge import part_of, with_fields, with_part, written_to
 from tests.he.parties.threshold.owners import CIRCUITS, POLICY, made, product, secret_of, whole
 from tests.vectors.document import coefficients
 
@@ -131,6 +131,14 @@ def test_a_share_of_the_public_key_that_was_chosen_late_is_refused():
         _ = data.key
     data.second(shares)  # nothing has changed
     assert data.key.share.parameters == INTERFACE.parameters
+
+
+def test_shares_that_are_changed_once_they_were_checked_are_those_that_were_checked(monkeypatch):
+    data, model, _, _, shares = exchange()
+    with monkeypatch.context() as patch:
+        second = data.second(written_to(patch, "he.parties.threshold.ceremony", shares, bytes(len(shares))))
+    model.finish(second)  # which follows the shares as they were sent
+    assert data.key.public_key.id == model.key.public_key.id
 
 
 def test_masks_of_keys_are_drawn_after_what_is_published_first():

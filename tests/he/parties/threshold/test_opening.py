@@ -20,9 +20,8 @@ from he import (
     run_encrypted,
 )
 from he.formats.digest import DIGEST_BYTES
-from he.formats.messages import Kind, open_message
+from he.formats.messages import Kind
 from he.parties.ledger import ReplayError, SpentError
-from he.parties.threshold import opening
 from he.parties.threshold.opening import Opener
 from he.parties.threshold.parts import opened_part
 from he.parties.threshold.together import Together
@@ -31,7 +30,7 @@ from he.program.algebra import run
 from he.readers import flooding
 from he.readers.clear import ClearAlgebra
 from he.testing import damaged, inputs, polynomial_graphs, table_network, table_networks
-from tests.he.forge import part_of, residues_of, with_fields, with_part, with_residues
+from tests.he.forge import part_of, residues_of, with_fields, with_part, with_residues, written_to
 from tests.he.parties.threshold.owners import BITS, CIRCUITS, NETWORKS, POLICY, Owners, decrypted, joint, secret_of
 
 PARTIES = {scheme: Owners(circuit) for scheme, circuit in CIRCUITS.items()}
@@ -169,16 +168,18 @@ def test_what_no_evaluator_has_vouched_for_is_not_opened():
 
 def test_an_answer_that_is_given_its_voucher_once_it_was_checked_is_not_opened(monkeypatch):
     answer = EXACT.answer(X)
-    forged = bytearray(with_fields(Kind.RESPONSE, answer, request="0" * 64))
-
-    def changed(*given, **more):
-        opened = open_message(*given, **more)
-        forged[-DIGEST_BYTES:] = answer[-DIGEST_BYTES:]  # another thread, or whoever shares the memory
-        return opened
-
-    monkeypatch.setattr(opening, "open_message", changed)
+    forged = with_fields(Kind.RESPONSE, answer, request="0" * 64)
+    later = forged[:-DIGEST_BYTES] + answer[-DIGEST_BYTES:]
+    memory = written_to(monkeypatch, "he.parties.threshold.opening", forged, later)
     with pytest.raises(NotPermittedError, match="has vouched for another answer"):
-        EXACT.opener.part(forged, EXACT.vouching.vouch(answer))
+        EXACT.opener.part(memory, EXACT.vouching.vouch(answer))
+
+
+def test_a_voucher_is_for_the_answer_that_was_checked(monkeypatch):
+    answer = EXACT.answer(X)
+    with monkeypatch.context() as patch:
+        voucher = EXACT.vouching.vouch(written_to(patch, "he.parties.threshold.voucher", answer, bytes(len(answer))))
+    EXACT.opener.part(answer, voucher)
 
 
 def test_an_answer_is_opened_once_and_no_more_than_are_allowed():

@@ -10,6 +10,7 @@ from he.training.exact.messages import opened, sealed
 from he.training.exact.owner import ExactOwner
 from he.training.exact.plan import ExactPlan
 from he.training.exact.trainer import ExactTrainer
+from tests.he.forge import written_to
 from tests.he.training.exact.made import SQUARES, keys, messages, owner, plan, samples, trainer
 
 
@@ -31,6 +32,15 @@ def test_samples_must_name_a_prime_of_the_plan(named):
     parts, _ = opened(Kind.EXACT_SAMPLES, plan(), keys()[1].id, messages()[0], form, count, "modulus")
     with pytest.raises(MessageError, match="samples must be modulo each prime of the plan once, got"):
         training.add(sealed(Kind.EXACT_SAMPLES, plan(), keys()[1].id, [bytes(part) for part in parts], modulus=named))
+
+
+def test_weights_that_others_write_to_are_answered_under_their_name(monkeypatch):
+    run, training = owner(), trainer()
+    asked = run.ask()
+    with monkeypatch.context() as patch:
+        answer = training.answer(written_to(patch, "he.training.exact.messages", asked, bytes(len(asked))))
+    assert answer == training.answer(asked)
+    run.update(answer)
 
 
 def test_messages_of_other_runs_are_refused():

@@ -14,6 +14,7 @@ from he.training.arithmetic import read, written
 from he.training.refreshed.messages import PackedWeights
 from he.training.refreshed.network import ReachError, SquareNetwork
 from he.training.refreshed.network_parties import NetworkOwner
+from tests.he.forge import written_to
 from tests.he.training.made import CLASSES, FEATURES
 from tests.he.training.made import plan as head_plan
 from tests.he.training.refreshed.made import keys, owner, plan, whitening
@@ -74,6 +75,15 @@ def test_what_was_answered_last_gets_the_same_answer():
     asked = worn(of, run.begin(), drawn(of, 0))
     assert run.refresh(asked) == run.refresh(asked)
     assert run.steps == 1
+
+
+def test_weights_that_others_write_to_are_answered_under_their_name(monkeypatch):
+    of, run = plan(), owner()
+    asked = worn(of, run.begin(), drawn(of, 0))
+    with monkeypatch.context() as patch:
+        answer = run.refresh(written_to(patch, "he.training.origin", asked, bytes(len(asked))))
+    assert PackedWeights.from_bytes(Kind.FRESH_WEIGHTS, answer, of).before == message_digest(asked)
+    assert run.refresh(asked) == answer
 
 
 def state(run):
