@@ -45,7 +45,7 @@ class Pieces:
         count, words = pinned_shape(size)
         self._pieces = _pinned(count, words)
         self._copied = [cuda.event() for _ in range(count)]
-        self._threads = max(1, min(threads, words // _SHARE))
+        self._workers, self._alone = Workers(max(1, min(threads, words // _SHARE))), Workers(1)
 
     def cut(self, target: DeviceArray) -> list[DeviceArray]:
         """Return a target, uint64 [words], as the parts that `copy` takes, each no longer than a piece."""
@@ -69,9 +69,10 @@ class Pieces:
         ends = list(accumulate(map(len, sources)))
         if sum(map(len, parts)) != sum(map(len, sources)):
             raise ValueError(f"`sources` must have {sum(map(len, parts))} words, got {sum(map(len, sources))}")
-        stream.synchronize()  # a call that was interrupted may have left copies that no event stands for
+        stream.synchronize()  # a call that was interrupted may have left copies that no event stands for,
+        self._workers.end()  # and threads that fill a piece
         first = 0
-        with Workers(self._threads if len(parts) > 1 else 1) as workers:
+        with self._workers if len(parts) > 1 else self._alone as workers:
             for number, part in enumerate(parts):
                 turn = number % len(self._pieces)
                 piece = self._pieces[turn, : len(part)]

@@ -24,7 +24,9 @@ Task = Callable[[], object]
 class Workers:
     """Threads that share one list of tasks; a thread that waits for tasks works on them.
 
-    It is a context manager; within the context, ``threads`` - 1 helpers work beside the caller.
+    It is a context manager; within the context, ``threads`` - 1 helpers work beside the caller. Where an interrupt has
+    left the context before they were done, the next one, or `end`, waits for them first, and tasks that nobody had
+    begun are forgotten.
 
     Args:
         threads: the number of threads, at least 1, with the caller's.
@@ -39,21 +41,32 @@ class Workers:
         self._parts: deque[Task] = deque()
         self._lock = threading.Lock()
         self._free, self._joining = threading.Condition(self._lock), threading.Condition(self._lock)
-        self._open = False
+        self._context: object | None = None  # another one each time that the context is entered
+        self._helpers: list[threading.Thread] = []
 
     def __enter__(self) -> Workers:
-        self._open = True
-        self._helpers = [threading.Thread(target=self._help, daemon=True) for _ in range(self.threads - 1)]
-        for helper in self._helpers:
+        self.end()
+        context = self._context = object()
+        for _ in range(self.threads - 1):
+            helper = threading.Thread(target=self._help, args=(context,), daemon=True)
+            self._helpers.append(helper)  # before it can have begun
             helper.start()
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.end()
+
+    def end(self) -> None:
+        """Leave the context; return once no helper works on anything, also where this was interrupted before."""
         with self._lock:
-            self._open = False
+            self._context = None
             self._free.notify_all()
-        for helper in self._helpers:
-            helper.join()
+        while self._helpers:
+            if self._helpers[-1].is_alive():  # one that has not begun finds that its context is over
+                self._helpers[-1].join()
+            self._helpers.pop()
+        self._tasks.clear()  # now, and not while a helper waits for parts of its task
+        self._parts.clear()
 
     def all(self, parts: Sequence[Task]) -> None:
         """Do all of these tasks in any order and return once they are done.
@@ -117,8 +130,8 @@ class Workers:
                 task = next(queue for queue in queues if queue).popleft()
             task()
 
-    def _help(self) -> None:
-        self.until(lambda: not self._open)
+    def _help(self, context: object) -> None:
+        self.until(lambda: self._context is not context)
 
 
 def run_on(

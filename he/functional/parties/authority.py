@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 import threading
 from collections import Counter
-from collections.abc import Callable, Sequence
-from functools import cache
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache, partial
 from typing import Self
 
 import numpy as np
@@ -68,9 +68,11 @@ class Authority(Unstorable, instead="open its journal, when nobody else has it o
         self._schemes, self._books, self._lock = cache(schemes), Books(), threading.Lock()
         self._counted: Counter[str] = Counter()  # by data: the keys that the journal counts as issued
         self._places: dict[str, int] = {}  # of openings in the journal, which hold the master keys
-        self._masters = Masters(self._read_master)
-        self._journal, self._entered = Journal(file_path(path)), 0  # how much of it is in the books
+        self._entered = 0  # how much of the journal is in the books
+        self._journal = Journal(file_path(path))
         try:
+            # By no method of this object, which would keep it: after an interrupt it goes, and the journal with it.
+            self._masters = Masters(partial(_master_key, self._journal, self._places, self._schemes))
             self._catch_up()
         except BaseException:
             self._journal.close()
@@ -246,10 +248,6 @@ class Authority(Unstorable, instead="open its journal, when nobody else has it o
             self._journal.append(records.issued(opening.instance, keys, added, batch))
         self._counted[opening.data] = keys
 
-    def _read_master(self, name: str) -> tuple[MasterKey, int]:
-        of, data = records.master_key(self._journal.read(self._places[name]))
-        return self._schemes(of.scheme).types.master_key.from_bytes(data), len(data)
-
     def _restore(self, place: int, message: bytes) -> None:
         try:
             opening = records.enter(self._books, message)
@@ -260,3 +258,11 @@ class Authority(Unstorable, instead="open its journal, when nobody else has it o
         except (KeyError, TypeError, ValueError) as error:
             raise self._journal.damaged(place, error) from error
         self._places.setdefault(opening.instance.id, place)
+
+
+def _master_key(
+    journal: Journal, places: Mapping[str, int], schemes: Callable[[SchemeName], Scheme], name: str
+) -> tuple[MasterKey, int]:
+    """The master key of an instance, by its name, and how many bytes it has in the journal."""
+    of, data = records.master_key(journal.read(places[name]))
+    return schemes(of.scheme).types.master_key.from_bytes(data), len(data)

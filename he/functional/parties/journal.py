@@ -12,6 +12,7 @@ import fcntl
 import os
 import stat
 from collections.abc import Iterator
+from io import FileIO
 from pathlib import Path
 
 from he.functional.errors import FunctionalError
@@ -21,7 +22,6 @@ from intnn.values.value_object import Unstorable
 
 _MAGIC = b"HEJOURN1"
 _HEAD = len(_MAGIC) + 16
-_CLOSED = -1
 
 
 class JournalError(FunctionalError):
@@ -36,7 +36,6 @@ class Journal(Unstorable, instead="open its file, when nobody else has it open")
 
     Attributes:
         path: The file; it is made if there is none.
-        is_open: Whether the file is open.
         end: Where the last message ends, once all have been read, or the last one that was written.
 
     Raises:
@@ -46,15 +45,20 @@ class Journal(Unstorable, instead="open its file, when nobody else has it open")
 
     def __init__(self, path: Path) -> None:
         require_place(path)
-        self.path = path
-        self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        self.end, self.is_open = 0, True
-        close_in_forked(self)
+        self.path, self.end = path, 0
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))  # so that it is there, and private
+        self._file = FileIO(path, "r+")  # an object, which an interrupt at any place leaves to be closed with it
         try:
+            close_in_forked(self)
             self._claim()
         except BaseException:
             self.close()
             raise
+
+    def __del__(self) -> None:
+        """Close the file of a journal that nobody holds any more, as after an interrupt."""
+        if "_file" in vars(self):
+            self.close()
 
     def messages(self, start: int = 0) -> Iterator[tuple[int, bytes, int]]:
         """The messages from a place on, with their places, and where each ends.
@@ -65,22 +69,22 @@ class Journal(Unstorable, instead="open its file, when nobody else has it open")
         Raises:
             JournalError: The file is damaged, or no journal.
         """
-        at, size = start, os.fstat(self._file).st_size
+        at, size = start, os.fstat(self._number).st_size
         while at < size:
-            head = os.pread(self._file, _HEAD, at)
+            head = os.pread(self._number, _HEAD, at)
             length, again = (int.from_bytes(head[at : at + 8], "big") for at in (len(_MAGIC), len(_MAGIC) + 8))
             if not _MAGIC.startswith(head[: len(_MAGIC)]) or (len(head) == _HEAD and length != again):
                 raise self.damaged(at, "no message of a journal begins there")
             if len(head) < _HEAD or at + _HEAD + length > size:
                 break
             place, at = at, at + _HEAD + length
-            yield place, os.pread(self._file, length, place + _HEAD), at
+            yield place, os.pread(self._number, length, place + _HEAD), at
         self.end = at
 
     def read(self, place: int) -> bytes:
         """The message at a place that `append` or `messages` has given."""
-        length = os.pread(self._file, 8, place + len(_MAGIC))
-        return os.pread(self._file, int.from_bytes(length, "big"), place + _HEAD)
+        length = os.pread(self._number, 8, place + len(_MAGIC))
+        return os.pread(self._number, int.from_bytes(length, "big"), place + _HEAD)
 
     def append(self, *messages: bytes) -> list[int]:
         """Write messages, durably, and return their places.
@@ -95,11 +99,11 @@ class Journal(Unstorable, instead="open its file, when nobody else has it open")
             pieces += [_MAGIC, length, length, message]
             places.append(at)
             at += _HEAD + len(message)
-        os.ftruncate(self._file, self.end)
+        os.ftruncate(self._number, self.end)
         rest = memoryview(b"".join(pieces))
         while rest:
-            rest = rest[os.pwrite(self._file, rest, at - len(rest)) :]
-        os.fsync(self._file)
+            rest = rest[os.pwrite(self._number, rest, at - len(rest)) :]
+        os.fsync(self._number)
         self.end = at
         return places
 
@@ -112,9 +116,22 @@ class Journal(Unstorable, instead="open its file, when nobody else has it open")
 
     def close(self) -> None:
         """Close the file, if it is open; others may open it then."""
-        file, self._file, self.is_open = self._file, _CLOSED, False
-        if file != _CLOSED:
-            os.close(file)
+        self._file.close()
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the file is open."""
+        return not self._file.closed
+
+    @property
+    def _number(self) -> int:
+        """What the system knows the file by.
+
+        Raises:
+            JournalError: It was closed.
+        """
+        self.require_open()
+        return self._file.fileno()
 
     def require_open(self) -> None:
         """Check that the file is open.
@@ -127,13 +144,13 @@ class Journal(Unstorable, instead="open its file, when nobody else has it open")
 
     def _claim(self) -> None:
         """Have the file for ourselves, its name on the disk included."""
-        mode = stat.S_IMODE(os.fstat(self._file).st_mode)
+        mode = stat.S_IMODE(os.fstat(self._number).st_mode)
         if mode & 0o077:
             raise JournalError(
                 f"others may use {self.path} (mode {mode:04o}); take that right away: chmod 600 {self.path}"
             )
         try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(self._number, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise JournalError(f"{self.path} is in use by another authority; ask that one, or end it") from None
         sync_folder(self.path.parent)

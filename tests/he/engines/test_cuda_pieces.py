@@ -1,5 +1,6 @@
 """Copies through pinned memory, on a GPU that is made up, which reads as late as it may."""
 
+import threading
 from contextlib import contextmanager, suppress
 from itertools import count
 
@@ -173,14 +174,55 @@ def test_no_more_copies_are_under_way_than_there_are_pieces():
 
 
 @pytest.mark.parametrize(
-    ("size", "threads", "expected"), [(64, 9, [1]), (65, 9, [4]), (65, 3, [3]), (65, 1, [1]), (8, 9, [1])]
+    ("size", "threads", "expected"), [(64, 9, {1}), (65, 9, {4}), (65, 3, {3}), (65, 1, {1}), (8, 9, {1})]
 )
 def test_threads_share_what_takes_several_pieces(monkeypatch, size, threads, expected):
-    asked = []
-    monkeypatch.setattr(pieces, "Workers", lambda one: (asked.append(one), Workers(one))[1])
+    asked, share = set(), Workers.share
+    monkeypatch.setattr(Workers, "share", lambda one, *given: (asked.add(one.threads), share(one, *given))[1])
     with pieces_of(64, size, threads, share=16) as through:
         through.copy([np.zeros(size, np.uint64)], through.cut(Part(np.zeros(size, np.uint64))), Lazy())
     assert asked == expected
+
+
+def test_a_thread_that_an_interrupt_has_left_fills_no_piece_of_the_next_copy(monkeypatch):
+    """A second Ctrl-C comes while the first one waits for a thread that fills a piece."""
+    first, second = (at_any_address(np.random.default_rng(seed), [400]) for seed in range(2))
+    one, other, stream, fill = Part(np.zeros(400, np.uint64)), Part(np.zeros(400, np.uint64)), Lazy(), pieces._fill
+    slow, may_end, ended = threading.Event(), threading.Event(), threading.Event()
+
+    def interrupted(*given):
+        if threading.current_thread() is threading.main_thread():
+            slow.wait()
+            raise KeyboardInterrupt
+        slow.set()
+        may_end.wait()
+        fill(*given)
+        ended.set()
+
+    def begun_by_both(workers, parts):
+        workers.later(parts[1])
+        parts[0]()
+
+    def filled(*given):
+        fill(*given)
+        may_end.set()
+        ended.wait()
+
+    def no_join(_):
+        raise KeyboardInterrupt
+
+    with pieces_of(100, 400, 2, share=1) as through:
+        monkeypatch.setattr(pieces, "_fill", interrupted)
+        with monkeypatch.context() as patch:
+            patch.setattr(Workers, "all", begun_by_both)
+            patch.setattr(threading.Thread, "join", no_join)
+            with pytest.raises(KeyboardInterrupt):
+                through.copy(first, through.cut(one), stream)
+        monkeypatch.setattr(pieces, "_fill", filled)
+        threading.Timer(0.3, may_end.set).start()
+        through.copy(second, through.cut(other), stream)
+        stream.synchronize()
+    assert np.array_equal(other.there, second[0])
 
 
 class CudaDriverError(Exception):

@@ -17,6 +17,7 @@ from he.program.recorder import Recorder
 from he.testing import compiled, inputs, noise_budget, polynomial_graphs, square_graph, table_network, table_networks
 from intnn.testing import int_networks
 from tests.he.conftest import Party, session
+from tests.interrupts import interrupted_at
 
 ENGINES = {"rns": ("rns", None), "rns, 1 thread": ("rns", 1), "seal": ("seal", None)}
 
@@ -175,6 +176,33 @@ def test_waiting_for_parts_takes_up_no_other_task():
         for _ in range(count):
             workers.later(operation)
         workers.until(lambda: len(done) == count)
+
+
+def test_what_an_interrupt_leaves_behind_is_over_before_anything_else_begins():
+    """Also a task that was under way, which may write to what the next one writes to."""
+    number, came = 0, True
+    while came:
+        workers, begun, may_end, done = Workers(2), threading.Event(), threading.Event(), []
+
+        def slow(begun=begun, may_end=may_end, done=done):
+            begun.set()
+            may_end.wait()
+            done.append("late")
+
+        with interrupted_at(number, Workers.__enter__, Workers.__exit__, Workers.end) as interrupt, workers:
+            workers.later(slow)
+            assert begun.wait(60)
+            workers.later(lambda done=done: done.append("perhaps"))
+            threading.Timer(0.001, may_end.set).start()
+        number, came = number + 1, interrupt.came
+        may_end.set()
+        with workers:
+            was_done = list(done)
+            workers.all([lambda: None] * 3)
+        assert done == was_done
+        assert done[:1] == ["late"] * begun.is_set()
+        assert threading.active_count() < 10
+    assert number > 20
 
 
 @pytest.mark.parametrize("threads", [1, 2, 4])

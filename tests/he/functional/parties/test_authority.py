@@ -23,6 +23,7 @@ from he.functional.schemes import scheme
 from intnn import IntDomain
 from tests.he.functional.parties.made import full_disk, instance, interrupted_behind_the_record, killed, trainer
 from tests.he.functional.ranks import rank, requests
+from tests.interrupts import interrupted_at
 
 EYE = np.eye(4, dtype=np.int64)
 
@@ -352,6 +353,19 @@ def test_a_journal_in_which_a_byte_has_changed_is_refused(path):
             Authority(path)
     path.write_bytes(content)
     Authority(path).close()  # and the one before has given it free
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # of what is closed when it goes
+def test_an_interrupt_anywhere_leaves_the_journal_to_the_next(path):
+    with Authority(path) as authority:
+        authority.open(instance(), 2, "data")
+    number, came = 0, True
+    while came:
+        with interrupted_at(number, Authority.__init__, Journal.__init__, Journal._claim, Journal.close) as interrupt:
+            Authority(path).close()
+        number, came = number + 1, interrupt.came
+        Authority(path).close()
+    assert number > 15
 
 
 def test_a_journal_of_another_version_is_not_called_damaged(path):
