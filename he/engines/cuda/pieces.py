@@ -10,7 +10,6 @@ copy. And two pieces stay in the processor's last cache, so that filling them ta
 
 from __future__ import annotations
 
-import warnings
 from bisect import bisect_right
 from collections.abc import Sequence
 from functools import partial
@@ -23,7 +22,7 @@ from numba import cuda
 from he.engines.rns.threads import Workers
 from he.kernels.cuda.columns import pinned_shape
 from he.kernels.cuda.transform import DeviceArray
-from intnn.machine.cuda.device import DeviceError, reported
+from intnn.machine.cuda.pinned import pinned
 
 _SHARE = 1 << 17  # words of a piece for a thread, at least: fewer are filled sooner than it wakes
 
@@ -31,8 +30,7 @@ _SHARE = 1 << 17  # words of a piece for a thread, at least: fewer are filled so
 class Pieces:
     """A session's pinned memory; one copy after the other goes through it.
 
-    Where the driver pins no more memory, a RuntimeWarning says why, and memory stands in its place that is not pinned,
-    with the same results.
+    Where the driver pins no more memory, other memory stands in its place (`intnn.machine.cuda.pinned`).
 
     Args:
         size: the bytes that are copied at once, a multiple of 8: so many are pinned, or all pieces if that is less.
@@ -42,8 +40,8 @@ class Pieces:
     """
 
     def __init__(self, size: int, threads: int) -> None:
-        count, words = pinned_shape(size)
-        self._pieces = _pinned(count, words)
+        count, words = shape = pinned_shape(size)
+        self._pieces = pinned(shape, np.uint64)
         self._copied = [cuda.event() for _ in range(count)]
         self._workers, self._alone = Workers(max(1, min(threads, words // _SHARE))), Workers(1)
 
@@ -96,15 +94,3 @@ def _fill(
         until = min(start + len(source), stop)
         piece[start:until] = source[: until - start]
         number, start = number + 1, until
-
-
-def _pinned(count: int, words: int) -> np.ndarray:
-    """Return memory that the GPU reads by itself, uint64 [count, words]; or other memory, with a warning."""
-    try:
-        with reported("pinning memory"):
-            pinned: np.ndarray = cuda.pinned_array((count, words), np.uint64)
-    except DeviceError as error:  # whose own advice is for the GPU's memory
-        said = f"inputs are copied from memory that is not pinned, which takes longer: {error.__cause__}"
-        warnings.warn(said, RuntimeWarning, stacklevel=2)
-        return np.empty((count, words), np.uint64)
-    return pinned

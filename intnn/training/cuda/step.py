@@ -20,6 +20,7 @@ from numba import cuda
 from intnn.machine.cuda.device import DeviceMemoryError, free_bytes, gpu_in_use, reported
 from intnn.machine.cuda.graph import Repeated
 from intnn.machine.cuda.launch import Launch, bound, shared_out
+from intnn.machine.cuda.pinned import pinned
 from intnn.ops.cuda.product import TENSOR, AnyTile, DeviceArray, Product, Window, filled
 from intnn.training import generator
 from intnn.training.cuda import kernels
@@ -208,7 +209,7 @@ class _Incoming:
 
     def __init__(self, block: Block, batch: int, blocks: int) -> None:
         self._pixels, self._channels, self._batch = batch * block.height * block.width, block.channels, batch
-        self._host = cuda.pinned_array(self.nbytes(block, batch, blocks), np.uint8)
+        self._host = pinned((self.nbytes(block, batch, blocks),), np.uint8)
         self._host[:] = 0
         self._there = cuda.to_device(self._host)
         self.x, self.labels, numbers = self._parts(self._there)

@@ -130,6 +130,25 @@ def training_stays_on_its_gpu():
     assert {gpu for gpu, _ in gpus.used} == {1}
 
 
+def memory_that_cannot_be_pinned_is_a_warning_and_changes_no_bit():
+    """It is the host's: the GPU may have enough."""
+    layout, rate = plan((2,), (3,), IntDomain(0, 255), 2), Rate(100, 9)
+    x, labels = np.array([[3, 200, 7], [90, 7, 0]]).reshape(2, 1, 1, 3), np.array([0, 1])
+
+    def refused(*_):
+        raise CudaDriverError("cuMemHostAlloc results in CUDA_ERROR_OUT_OF_MEMORY")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(cuda, "pinned_array", refused)
+        with pytest.warns(RuntimeWarning, match="memory that is not pinned, which takes longer: cuMemHostAlloc"):
+            ours = step_module.DeviceStep(layout, initialise(layout, 0), 2, Descent(), SIMULATED_TILE)
+    ours.inputs[...] = x
+    state = initialise(layout, 0)
+    expected = step(layout, state, x, labels, rate, Descent(), (1, 2), numpy_)
+    assert np.array_equal(ours.step(labels, rate, (1, 2)), expected)
+    assert_equal(ours.state(), state)
+
+
 CHECKS = (
     random_plans_are_trained_to_the_same_bits,
     classifiers_learn_and_predict_alike,
@@ -137,6 +156,7 @@ CHECKS = (
     too_little_memory_is_told_before_anything_is_allocated,
     steps_are_a_graph_from_the_second_one_on,
     training_stays_on_its_gpu,
+    memory_that_cannot_be_pinned_is_a_warning_and_changes_no_bit,
 )
 
 if __name__ == "__main__":
