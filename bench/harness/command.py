@@ -142,7 +142,8 @@ def _reported(errors: Console, written: Sequence[Path], kept: Path | None) -> It
         raise typer.Exit(2) from error
     except KeyboardInterrupt:
         before = "only " + ", ".join(map(str, written)) if written else "nothing"
-        after = f"; what was finished is kept in {kept}" if kept else ""
+        is_kept = kept is not None and kept.is_dir() and any(kept.iterdir())
+        after = f"; what was finished is kept in {kept}" if is_kept else ""
         errors.print(f"interrupted; {escape(before)} was written{escape(after)}", highlight=False, soft_wrap=True)
         raise typer.Exit(130) from None
 

@@ -109,14 +109,17 @@ def test_nothing_is_written_when_a_job_fails(module, tmp_path, error, code):
     assert ("interrupted; nothing was written" if code == 130 else "error: no [figure]") in result.stderr
 
 
-def test_an_interrupt_says_where_finished_work_is_kept(module, tmp_path):
+@pytest.mark.parametrize("finished", [0, 1])
+def test_an_interrupt_says_where_finished_work_is_kept_if_there_is_any(module, tmp_path, finished):
     def interrupt(job, report):
+        for number in range(finished):
+            (tmp_path / f"{number}.json").write_text("{}")
         raise KeyboardInterrupt
 
     module.measure = interrupt
-    result = invoke("--keep", tmp_path)
-    line = f"interrupted; nothing was written; what was finished is kept in {tmp_path}"
-    assert result.stderr.splitlines()[-1] == line
+    said = "interrupted; nothing was written" + f"; what was finished is kept in {tmp_path}" * finished
+    for folder in (tmp_path, *([] if finished else [tmp_path / "not made"])):
+        assert invoke("--keep", folder).stderr.splitlines()[-1] == said
 
 
 def test_no_output_is_tried_before_all_are_checked(module, tmp_path):
