@@ -29,6 +29,7 @@ VERSION = 3
 ALIGNMENT = 64
 MAX_HEADER_BYTES = 1 << 28
 MAX_FILE_BYTES = 1 << 33
+SPARE_LISTS, LIST_BYTES = 1000, 8  # lists and objects that a header may have, and one more for so many bytes of it
 TYPES = ("uint8", "int32", "int64", "uint64", "float64")
 _PREFIX = struct.Struct("<6s2xIQ")
 
@@ -65,6 +66,7 @@ def write(
     header += b" " * (-(_PREFIX.size + len(header)) % ALIGNMENT)
     size = _PREFIX.size + len(header) + at
     _require_sizes(path, len(header), size + DIGEST_BYTES)
+    _require_few_lists(path, header)
     pieces: list[bytes | memoryview] = [_PREFIX.pack(MAGIC, VERSION, len(header)), header]
     for array in arrays.values():  # which lie in the pieces, and are not copied
         little = np.ascontiguousarray(array.astype(array.dtype.newbyteorder("<"), copy=False))
@@ -135,8 +137,10 @@ def _opened(path: str | os.PathLike[str], data: memoryview, kind: str) -> tuple[
     _require_sizes(path, length, size)
     if start > end:
         raise StoredError(f"the header of {path} is longer than the file")
+    written = bytes(data[_PREFIX.size : start])
+    _require_few_lists(path, written)
     try:
-        header = parsed(data[_PREFIX.size : start])
+        header = parsed(written)
         if header["kind"] != kind:
             raise StoredError(f"{path} holds a {header['kind']}, not a {kind}")
         arrays = {name: _array(data, start, end, name, *entry) for name, *entry in header["arrays"]}
@@ -180,6 +184,19 @@ def _array(data: memoryview, start: int, end: int, name: str, dtype: str, shape:
 def _require_sizes(path: str | os.PathLike[str], header: int, whole: int) -> None:
     for what, size, most in ((f"the header of {path}", header, MAX_HEADER_BYTES), (f"{path}", whole, MAX_FILE_BYTES)):
         require_at_most(most, size, what, StoredError, "compile a smaller network, or for fewer images")
+
+
+def _require_few_lists(path: str | os.PathLike[str], header: bytes) -> None:
+    """Refuse a header of little but lists and objects, each of which takes 64 to 200 bytes of memory when it is read.
+
+    What is not refused takes at most 32 times its bytes; headers of circuits take 8 to 12 times theirs, and have at
+    least 12 bytes for each list.
+    """
+    if (count := header.count(b"[") + header.count(b"{")) > len(header) // LIST_BYTES + SPARE_LISTS:
+        raise StoredError(
+            f"the header of {path} must have at most a list or an object for every {LIST_BYTES} bytes, got {count} in "
+            f"{len(header)}: no circuit has as many; store it again"
+        )
 
 
 def _require_little_endian() -> None:

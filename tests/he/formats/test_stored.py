@@ -1,5 +1,7 @@
 """Files of arrays: read whole, or mapped; written piece by piece."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 from blake3 import blake3
@@ -59,6 +61,54 @@ def test_another_version_is_named_before_anything_else(tmp_path, version, remedy
     monkeypatch.setattr(stored, "MAX_FILE_BYTES", 100)
     with pytest.raises(StoredError, match=remedy):
         stored.read(path, "kind", "make it anew")
+
+
+def file_of(path, header) -> None:
+    """A file with this header and no arrays, its digest right."""
+    header += b" " * (-(20 + len(header)) % ALIGNMENT)
+    data = b"HECIRC\0\0" + (3).to_bytes(4, "little") + len(header).to_bytes(8, "little") + header
+    path.write_bytes(data + blake3(data).digest())
+
+
+ITEMS = [
+    b"[]",
+    b"{}",
+    b"[0]",
+    b'{"":0}',
+    b'{"":{}}',
+    b"[[]]",
+    b'{"":[]}',
+    b'"ab"',
+    b"300",
+    b"[300,[]]",
+    b'{"":{"":{}}}',
+]
+
+
+@pytest.mark.parametrize("item", ITEMS)
+def test_a_header_takes_at_most_32_times_its_bytes_of_memory(tmp_path, item) -> None:
+    """Python makes 64 bytes of the two of an empty list. As many of them as are allowed stand between spaces."""
+    count, path = 50_000, tmp_path / "file"
+    header = b'{"kind":"kind","arrays":[],"content":{"":[%s]}}'
+    file_of(path, header % b",".join([item] * count))
+    if (lists := item.count(b"[") + item.count(b"{")) * 8 > len(item) + 1:
+        with pytest.raises(
+            StoredError, match=rf"at most a list or an object for every 8 bytes, got {count * lists + 4}"
+        ):
+            stored.read(path, "kind")
+        item += b" " * (8 * lists - len(item) - 1)
+        file_of(path, header % b",".join([item] * count))
+    tracemalloc.start()
+    stored.read(path, "kind")
+    taken = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert taken < 32 * path.stat().st_size
+
+
+def test_what_would_not_be_read_is_not_written(tmp_path) -> None:
+    with pytest.raises(StoredError, match="must have at most a list or an object"):
+        stored.write(tmp_path / "file", "kind", {"": [[]] * 10_000}, {})
+    assert not (tmp_path / "file").exists()
 
 
 def test_a_mapped_file_is_checked_but_for_its_arrays(tmp_path) -> None:
