@@ -7,9 +7,10 @@ import getpass
 import json
 import os
 import socket
+import sys
 from collections.abc import Callable
 from contextlib import nullcontext
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -33,11 +34,15 @@ def add(commands: Any) -> None:
     command.add_argument("--private-key", type=Path, help="file of the certificate's private key, PEM")
     command.add_argument("--limit", action="append", default=[], metavar="NAME=NUMBER", help="see he.service.config")
 
-    command = _command(commands, "token", "permit a client, or give it a new token, which is printed", _token)
+    what = "permit a client, or give it a new token in place of its old one; the token is printed"
+    command = _command(commands, "token", what, _token)
     command.add_argument("name", help="the client's name")
     command.add_argument("--tokens", type=Path, required=True, help="file of permitted clients")
-    command.add_argument("--model", action="append", help="a model that it may use, one or several; by default all")
-    command.add_argument("--operator", action="store_true", help="whether it may read the server's measurements")
+    command.add_argument(
+        "--model", action="append", help="a model that it may use, or '*'; by default all, or as before"
+    )
+    operator = "whether it may read the server's measurements; by default not, or as before"
+    command.add_argument("--operator", action=argparse.BooleanOptionalAction, help=operator)
 
     command = _command(
         commands, "keygen", "make keys for a model of a server, and send it the evaluation keys", _keygen
@@ -128,8 +133,17 @@ def _limit(written: str) -> tuple[str, int | float]:
 def _token(options: argparse.Namespace) -> None:
     from he.service import tokens
 
-    models = tuple(options.model) if options.model else ("*",)
-    print(tokens.add(options.tokens, tokens.Permitted(options.name, models, options.operator)))
+    client = tokens.Permitted(options.name)
+    if options.tokens.exists():
+        client = tokens.Tokens.load(options.tokens).named(options.name) or client
+    if options.model:
+        client = replace(client, models=tuple(options.model))
+    if options.operator is not None:
+        client = replace(client, operator=options.operator)
+    print(tokens.add(options.tokens, client))
+    which = "all models" if "*" in client.models else ", ".join(client.models)
+    measured = ", and read the server's measurements" * client.operator
+    print(f"{client.name} may use {which}{measured}", file=sys.stderr)  # the token alone is for scripts
 
 
 def _keygen(options: argparse.Namespace) -> None:

@@ -86,6 +86,10 @@ class Tokens:
             raise TokenError(f"{path} is no file of tokens: {error!r}; write it by `python -m he token`") from error
         return Tokens(clients)
 
+    def named(self, name: str) -> Permitted | None:
+        """Return the client of a name, None if there is none."""
+        return next((client for client in self._clients.values() if client.name == name), None)
+
     def client(self, token: str) -> Permitted | None:
         """Return whose token this is, None if it is nobody's; in a time that does not tell how nearly it is one."""
         digest, found = _digest(token), None

@@ -193,6 +193,27 @@ def test_tokens(tmp_path, capsys) -> None:
     assert (eve.name, eve.may_use("exact"), eve.may_use("approximate")) == ("eve", True, False)
 
 
+def test_a_new_token_permits_what_the_old_one_did(tmp_path, capsys) -> None:
+    """A client that may use one model only gets no others by it."""
+    file = str(tmp_path / "tokens")
+    for more, models, operator, said in (
+        ([], ("*",), False, "eve may use all models\n"),
+        (
+            ["--model", "exact", "--operator"],
+            ("exact",),
+            True,
+            "eve may use exact, and read the server's measurements\n",
+        ),
+        ([], ("exact",), True, "eve may use exact, and read the server's measurements\n"),
+        (["--no-operator"], ("exact",), False, "eve may use exact\n"),
+        (["--model", "*"], ("*",), False, "eve may use all models\n"),
+    ):
+        assert main(["token", "eve", "--tokens", file, *more]) == 0
+        told = capsys.readouterr()
+        eve = Tokens.load(tmp_path / "tokens").client(told.out.strip())
+        assert (eve.models, eve.operator, told.err) == (models, operator, said)
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
