@@ -14,6 +14,7 @@ from intnn.storage.document import write_atomically
 from plaintext_models.evaluation.card import Point
 
 BLUE, ORANGE = "#3b6fb6", "#d9802e"
+FAR = 2.5  # times the radius before it
 
 
 def draw_examples(path: Path, images: Tensor, adversarial: Tensor, captions: Sequence[str] = ()) -> None:
@@ -57,6 +58,8 @@ def draw_examples(path: Path, images: Tensor, adversarial: Tensor, captions: Seq
 def draw_curve(path: Path, curve: Sequence[Point], *, norm: str, title: str = "") -> None:
     """Accuracy against radius, with a band for its 95 % interval.
 
+    A last radius that is far beyond the others is where the line leads, and not in the picture.
+
     Args:
         path: .png, .svg or .pdf.
         curve: Radii growing, at least one.
@@ -74,6 +77,8 @@ def draw_curve(path: Path, curve: Sequence[Point], *, norm: str, title: str = ""
     axes.set_xlabel(f"radius ({norm})")
     axes.set_ylabel("accuracy")
     axes.set_ylim(0, 1)
+    if len(radii) > 2 and radii[-1] > FAR * radii[-2]:  # at which nothing stands, wherever a card's other radii end
+        axes.set_xlim(-0.05 * radii[-2], 1.15 * radii[-2])
     axes.set_title(title, loc="left")
     axes.legend(frameon=False)
     axes.spines[["top", "right"]].set_visible(False)

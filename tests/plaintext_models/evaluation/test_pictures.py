@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from plaintext_models.evaluation import pictures
 from plaintext_models.evaluation.card import Point
 from plaintext_models.evaluation.judge import Share
 from plaintext_models.evaluation.pictures import draw_confidences, draw_curve, draw_examples
@@ -26,6 +27,15 @@ def test_examples(tmp_path, suffix, channels):
 def test_the_curve_is_drawn_with_its_words(tmp_path):
     draw_curve(tmp_path / "c.svg", CURVE, norm="linf", title="digits")
     assert (tmp_path / "c.svg").stat().st_size > 1000
+
+
+@pytest.mark.parametrize(("last", "end"), [(1.0, 0.23), (0.3, 0.3)])
+def test_a_last_radius_far_beyond_the_others_does_not_squeeze_them(monkeypatch, tmp_path, last, end):
+    drawn = []
+    monkeypatch.setattr(pictures, "_save", lambda figure, _: drawn.append(figure))
+    draw_curve(tmp_path / "c.svg", (*CURVE[:2], Point(last, Share(0, 10))), norm="linf")
+    ((axes,),) = (figure.axes for figure in drawn)
+    assert axes.get_xlim()[1] == pytest.approx(end, rel=0.1)
 
 
 @pytest.mark.parametrize("found", [0, 5])
