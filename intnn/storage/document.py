@@ -12,6 +12,7 @@ import json
 import math
 import os
 import secrets
+import stat
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -172,8 +173,9 @@ def require_place(path: Path) -> Path:
     """Return where a file that is written to ``path`` stands: there, or where a symbolic link leads.
 
     Raises:
-        OSError: Its folder does not exist, it is a folder, a device, a pipe or a socket, links lead in a circle, or one
-            stands for a file that a process has open, as /dev/stdout does: to replace that would not write to it.
+        OSError: Its folder does not exist, it is a folder, a device, a pipe or a socket, links lead in a circle, one
+            stands for a file that a process has open, as /dev/stdout does: to replace that would not write to it; or
+            one was made by another user in a folder like /tmp, who could choose so what is overwritten.
     """
     place = path
     for _ in range(_MOST_LINKS):
@@ -182,6 +184,10 @@ def require_place(path: Path) -> Path:
         if place.parent.resolve().is_relative_to("/proc"):
             raise FileExistsError(
                 f"{path} must be a file's own name, and stands for what a process has open; name a file"
+            )
+        if not _is_trusted(place):
+            raise PermissionError(
+                f"{place} is a link that another user made where everybody may write; choose another name"
             )
         place = place.parent / place.readlink()
     else:
@@ -193,6 +199,15 @@ def require_place(path: Path) -> Path:
     if place.exists() and not place.is_file():  # which would be gone, for all programs
         raise FileExistsError(f"{path} must be a file, and it is a device, a pipe or a socket; choose another name")
     return place
+
+
+def _is_trusted(link: Path) -> bool:
+    """Whether a link may be followed: the rule by which Linux protects those that are opened (protected_symlinks)."""
+    if os.name != "posix":
+        return True
+    owner, folder = link.lstat().st_uid, link.parent.stat()
+    is_shared = folder.st_mode & stat.S_ISVTX and folder.st_mode & stat.S_IWOTH
+    return not is_shared or owner in (os.geteuid(), folder.st_uid)
 
 
 def sync_folder(folder: Path) -> None:
