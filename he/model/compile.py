@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import Any, TypeVar, get_args
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from he.circuit.circuit import Circuit
 from he.circuit.residues import ResidueCircuit
@@ -21,10 +21,12 @@ from he.model.approximate import polynomial_network
 from he.model.candidate import AFFORDABLE, Candidate, Progress, require_units
 from he.model.compiled import Compiled
 from he.model.inputs import Inputs, floats_of
+from he.model.outliers import without_outliers
 from he.ring.params import ParameterError, Security
 from intnn import Graph, IntClassifier, IntNetwork, IntPolynomial, LutActivation
 from intnn.approximation.agreement import Task, decision_of
 from intnn.approximation.approximate import FEWEST_SAMPLES
+from intnn.approximation.replace import is_replaced
 from intnn.convert.model import graph_of
 from intnn.estimator.base import not_fitted
 from intnn.quantisation.tune import PER_DOUBLING, tune
@@ -33,6 +35,7 @@ from intnn.values.arrays import FloatArray, real
 ATTEMPTS = 3  # at a circuit for integers, the networks cheaper each time
 
 WEAK = 0.97  # an agreement below it is no footnote
+SHOWN = 5  # rows and features that a warning names
 FEW_SAMPLES = 100  # of fewer, no more than some 20 are held out, one of which is more than may be missing
 
 _Network = TypeVar("_Network", Graph, IntNetwork)
@@ -78,7 +81,8 @@ def compile(  # noqa: A001 - what it is, and nothing else is compiled here
 
     Warns:
         UserWarning: if less than 97 % of the samples held out have the model's answer, or if that many say little of
-            other inputs: samples are fewer than 100, or some of the model's answers are those of none of them.
+            other inputs: samples are fewer than 100, or some of the model's answers are those of none of them; and if
+            some of the samples lie far from all others (see `he.model.outliers`).
 
     Raises:
         ConversionError: if the model has no equal among networks; the message names the place and a remedy.
@@ -103,7 +107,11 @@ def compile(  # noqa: A001 - what it is, and nothing else is compiled here
     x = floats_of(samples, graph.input_shape)
     if len(x) < FEWEST_SAMPLES:
         raise ValueError(f"`samples` must hold at least {FEWEST_SAMPLES} rows, got {len(x)}")
-    inputs = Inputs.of(x, graph)
+    typical = without_outliers(x) if any(map(is_replaced, graph.nodes)) else x
+    inputs = Inputs.of(typical, graph)
+    outliers = _outliers(x != typical)
+    if outliers:
+        inputs = replace(inputs, saturates=True)  # samples too: what they would have to reach is not looked at
     scaled, values = inputs.undone_by(graph), inputs.scaled(x)
     paths: list[Callable[[Graph, FloatArray, Inputs, float | None, dict[str, Any], Progress], Candidate]] = []
     paths += [_exact] * (exact is not False) + [polynomial_network] * (exact is not True)
@@ -124,9 +132,9 @@ def compile(  # noqa: A001 - what it is, and nothing else is compiled here
     if len(paths) > 1:
         price = f"beyond {AFFORDABLE:.0f} units twice the price must buy a quarter of a point of agreement under strain"
         reasons.append(f"chosen: {chosen.name}, for {price}")
-    for doubt in _doubts(graph, x, chosen):
-        told = f"what is encrypted agrees with the model on samples held out by {chosen.agreement:.1%}"
-        warnings.warn(f"{told} {doubt}", stacklevel=2)
+    told = f"what is encrypted agrees with the model on samples held out by {chosen.agreement:.1%}"
+    for doubt in (*outliers, *(f"{told} {doubt}" for doubt in _doubts(graph, x, chosen))):
+        warnings.warn(doubt, stacklevel=2)
     return Compiled(
         graph=graph,
         network=chosen.network,
@@ -152,6 +160,24 @@ def _doubts(graph: Graph, x: FloatArray, chosen: Candidate) -> Iterator[str]:
             f"but the model gives {missing} of its {answers} answers to none of the samples, and inputs that have "
             "these may be answered wrongly: pass samples of all kinds"
         )
+
+
+def _outliers(found: NDArray[np.bool_]) -> list[str]:
+    """Return what is to be said of values [n, *shape] that are outliers, if there are any."""
+    rows = np.flatnonzero(found.reshape(len(found), -1).any(axis=1)).tolist()
+    if not rows:
+        return []
+    where = f" in feature(s) {_first(np.flatnonzero(found.any(axis=0)).tolist())}" if found.ndim == 2 else ""
+    return [
+        f"{len(rows)} of the samples, row(s) {_first(rows)}, lie far from all others{where}: what is encrypted takes "
+        "no value further than the others reach, so that answers for such inputs are not the model's; clean the data "
+        "that the model is trained on"
+    ]
+
+
+def _first(numbers: Sequence[int]) -> str:
+    """A few numbers."""
+    return ", ".join(str(number) for number in numbers[:SHOWN]) + ", ..." * (len(numbers) > SHOWN)
 
 
 def _missing(graph: Graph, x: FloatArray) -> tuple[int, int]:

@@ -130,7 +130,8 @@ def fit_approximation(
         graph: The float network. It stays as it is.
         samples: Typical inputs, floats [n, *graph.input_shape], at least 5; hundreds are better, and at most 6250 are
             looked at, fewer of a network with large layers. A fifth is held out and measures the agreement; what is
-            returned is then fitted to all, where layers are large to more of them than a search looks at.
+            returned is then fitted to all, where layers are large to more of them than a search looks at, unless
+            that spoils the agreement, as one sample can that is far from all others.
         degree: The degree of all polynomials, from 2 to 32, or one for every activation that is no polynomial yet, in
             the order of the nodes. None searches for the lowest of 2, 3, 4, 6 and 8 for each of them.
         margin: By how much the ranges are wider than what was seen on the samples, at least 1. By default some of the
@@ -190,7 +191,10 @@ class Fits:
         key = tuple(layer.degree for layer in found.layers)
         if key not in self._final:
             graph, layers = self._made(self._all, key, LARGEST_VALUES)
-            self._final[key] = replace(found, graph=graph, layers=layers)
+            agreement = self._measure.better(graph, found.agreement)
+            self._final[key] = (
+                found if agreement is None else replace(found, graph=graph, layers=layers, agreement=agreement)
+            )
         return self._final[key]
 
     @cached_property

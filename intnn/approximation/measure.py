@@ -12,6 +12,7 @@ from intnn.values.arrays import Array, FloatArray
 
 NAMES: dict[Decision, str] = {"largest": "same class", "signs": "same signs", "values": "R squared"}
 MEASURED = 2000  # samples and points by which networks are chosen
+LOST = 0.1  # agreement on samples held out that a network fitted to them too may lose; more is no chance
 
 
 @dataclass(frozen=True)
@@ -47,6 +48,15 @@ class Measure:
     def __call__(self, network: Graph | IntNetwork) -> float:
         """The agreement of a network on the samples, 1 at the best."""
         return agreement_of(_outputs(network, self.samples), self.wanted, self.decision)
+
+    def better(self, again: Graph | IntNetwork, before: float) -> float | None:
+        """The agreement to report of a network that was made again with these samples too; None if it is spoilt.
+
+        More samples make a network better, but not one that is far from all others: ranges that reach as far leave
+        little for the rest. `before` is the agreement of the network that was made without these samples.
+        """
+        found = self(again)
+        return min(found, before) if found >= before - LOST else None
 
     def under_strain(self, network: Graph | IntNetwork) -> float:
         """The agreement that is left if differences are larger, by which networks are chosen.

@@ -80,7 +80,8 @@ class Tuning(ValueObject):
     Attributes:
         trials: All networks that were made, the cheapest first.
         chosen: Under the budget, the one that agrees best under strain, less a quarter of a point for every doubling of
-            the price beyond 4 units. It was made anew with all samples, and its agreement measured before.
+            the price beyond 4 units. It was made anew with all samples, and its agreement is the lower one of before
+            and after.
         measure: What the agreement is: "same class", "same signs" or "R squared".
         held_out: The number of samples by which it was measured.
     """
@@ -135,7 +136,7 @@ def tune(
     `intnn.approximation.approximate` and `intnn.quantisation.squares`), with few bits of inputs and weights first and
     more until they make no difference. In networks of tables, for graphs without branches, every activation is a table
     of 57 to 431 points (see `intnn.quantisation.tables`). A third of the samples is held out and measures; the network
-    that is chosen is then made anew with all of them, if its price stays about the same.
+    that is chosen is then made anew with all of them, if price and agreement stay about the same.
 
     Args:
         graph: The float network.
@@ -181,8 +182,9 @@ def tune(
         raise refusals[0]
     chosen = _chosen(trials, budget)
     network = makers[chosen.network](x)
-    final = replace(chosen, network=network, units=float(price(network)))
-    if final.units <= ROUGHLY * chosen.units and (budget is None or final.units <= budget):
+    units, agreement = float(price(network)), measure.better(network, chosen.agreement)
+    if agreement is not None and units <= ROUGHLY * chosen.units and (budget is None or units <= budget):
+        final = replace(chosen, network=network, units=units, agreement=agreement)
         trials[trials.index(chosen)] = chosen = final
     trials.sort(key=lambda trial: (trial.units, -trial.agreement))
     return Tuning(tuple(trials), chosen, measure.name, len(measure.samples))

@@ -104,6 +104,16 @@ def test_what_is_returned_rests_on_more_samples_than_a_search(monkeypatch: pytes
     assert rows == [50, 150]
 
 
+@pytest.mark.parametrize("row", range(0, 300, 60))
+def test_a_sample_far_from_all_others_is_told_by_the_agreement(row: int) -> None:
+    """Whether it is among those that measure or not: if it widens the ranges of a polynomial, the others show it."""
+    graph, clean = mlp(), samples(mlp(), 300)
+    x = clean.copy()
+    x[row, 1] = 1e4
+    found = fit_approximation(graph, x, degree=4)
+    assert agreement(found.graph, graph, clean) > found.agreement - 0.1
+
+
 def test_inputs_that_leave_the_ranges_are_named(digits: Any) -> None:
     graph, seen, unseen = digits
     found = fit_approximation(graph, seen)

@@ -45,3 +45,11 @@ def test_many_samples_need_no_others(count: int) -> None:
     assert len(measure.samples) == count
     assert len(measure.others) == max(MEASURED - count, 0)
     assert measure.under_strain(linear(np.eye(2))) == 1.0
+
+
+def test_a_network_that_its_own_samples_spoil_is_told() -> None:
+    x = np.random.default_rng(0).normal(size=(200, 3))
+    graph = linear(np.eye(3))
+    measure = Measure.of(graph, x)
+    assert measure.better(graph, 0.99) == 0.99  # of the two, what can be promised
+    assert measure.better(linear(np.eye(3)[::-1]), 0.99) is None

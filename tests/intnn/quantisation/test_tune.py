@@ -119,6 +119,19 @@ def test_networks_of_features_of_all_sizes_agree():
     assert set(network.metadata["scaling"]) == {"least", "step"}
 
 
+def test_a_sample_far_from_all_others_does_not_spoil_what_was_measured_without_it():
+    """It is held out, and would widen the ranges of a network that is made anew with it."""
+    graph, x = small()
+    x = np.tile(x, (5, 1))
+    far = x.copy()
+    far[5, 1] = 1e6
+    tuning = tune(graph, far, progress=silent)
+    network = tuning.chosen.network
+    reached = (network.predict(network.quantise_input(x)) == graph.predict(x)).mean()
+    assert tuning.chosen.agreement > 0.9
+    assert reached > tuning.chosen.agreement - 0.03
+
+
 def test_a_regression_is_measured_by_what_it_explains():
     x, y = load_diabetes(return_X_y=True)
     model = make_pipeline(
