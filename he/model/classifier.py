@@ -13,7 +13,6 @@ from he.circuit.simulate import simulate
 from he.compiler.search import PackingName
 from he.model.compile import compile as compile_model
 from he.model.compiled import Compiled
-from he.model.inputs import floats_of
 from he.parties.answers import answered
 from he.parties.connect import connect
 from he.parties.prepared import prepare
@@ -107,7 +106,7 @@ class EncryptedModel(Estimator):
         """What a function makes of the outputs [n, outputs]; also of those beside inputs that were refused."""
         if not hasattr(self, "compiled_"):
             raise not_fitted(self)
-        prepared = self.compiled_.prepare(floats_of(x, None, "x"))
+        prepared = self.compiled_.prepare(x)
         try:
             return of(self.compiled_.outputs(self._evaluate(prepared)))
         except RangeError as refusal:

@@ -20,7 +20,7 @@ from he.compiler.search import PackingName
 from he.model.approximate import polynomial_network
 from he.model.candidate import AFFORDABLE, Candidate, Progress, require_units
 from he.model.compiled import Compiled
-from he.model.inputs import Inputs, floats_of
+from he.model.inputs import Inputs, floats_of, names_of, require_names
 from he.model.outliers import without_outliers
 from he.ring.params import ParameterError, Security
 from intnn import Graph, IntClassifier, IntNetwork, IntPolynomial, LutActivation
@@ -88,8 +88,8 @@ def compile(  # noqa: A001 - what it is, and nothing else is compiled here
         ConversionError: if the model has no equal among networks; the message names the place and a remedy.
         ParameterError: if no path fits, with the reasons of each.
         TypeError: if the model is of a type that nobody converts, or samples are no floats.
-        ValueError: if samples have another shape, are too few, or hold NaN; an option is out of range; or the model is
-            for another task.
+        ValueError: if samples have another shape, are too few, or hold NaN; are a table with other columns than the
+            model was trained on, or in another order; an option is out of range; or the model is for another task.
     """
     if not (exact is None or isinstance(exact, bool)):
         raise TypeError(f"`exact` must be True, False or None, got {exact!r}")
@@ -101,14 +101,16 @@ def compile(  # noqa: A001 - what it is, and nothing else is compiled here
     if isinstance(model, IntClassifier):
         model = _trained(model)
     if isinstance(model, IntNetwork):
-        return _of_integers(meant(model, task), exact, max_units, options)
+        return _of_integers(meant(model, task), exact, max_units, options, names_of(samples))
+    names = tuple(getattr(model, "feature_names_in_", ())) or names_of(samples)
+    require_names(samples, names, "samples")
     given = floats_of(samples, None)
     graph = meant(graph_of(model, given[:1]), task)
     x = floats_of(samples, graph.input_shape)
     if len(x) < FEWEST_SAMPLES:
         raise ValueError(f"`samples` must hold at least {FEWEST_SAMPLES} rows, got {len(x)}")
     typical = without_outliers(x) if any(map(is_replaced, graph.nodes)) else x
-    inputs = Inputs.of(typical, graph)
+    inputs = replace(Inputs.of(typical, graph), names=names)
     outliers = _outliers(x != typical)
     if outliers:
         inputs = replace(inputs, saturates=True)  # samples too: what they would have to reach is not looked at
@@ -241,17 +243,20 @@ def _with_one_scale(network: IntNetwork, inputs: Inputs) -> tuple[IntNetwork, In
     factor = inputs.factor / step
     offset = inputs.offset + least / inputs.factor - domain.lo / factor
     metadata = {name: value for name, value in network.metadata.items() if name != "scaling"}
-    inputs = Inputs(network.input_shape, offset, factor, float(domain.lo), float(domain.hi), saturates=True)
+    low, high = float(domain.lo), float(domain.hi)
+    inputs = replace(inputs, offset=offset, factor=factor, low=low, high=high, saturates=True)
     return replace(network, input_scale=1.0, metadata=metadata), inputs
 
 
-def _of_integers(network: IntNetwork, exact: bool | None, max_units: float | None, options: dict[str, Any]) -> Compiled:
+def _of_integers(
+    network: IntNetwork, exact: bool | None, max_units: float | None, options: dict[str, Any], names: tuple[str, ...]
+) -> Compiled:
     """Compile an integer network as it is."""
     if exact is False:
         raise ValueError("`exact` must not be False for an IntNetwork, which computes on integers")
     low, high = (end / network.input_scale for end in (network.input_domain.lo, network.input_domain.hi))
     given = network
-    inputs = Inputs(network.input_shape, np.zeros(1), np.ones(1), low, high, saturates=True)
+    inputs = Inputs(network.input_shape, np.zeros(1), np.ones(1), low, high, True, names)
     network, inputs = _with_one_scale(network, inputs)
     begin = time.monotonic()
     circuit = exact_circuit(network, options)

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 
 from he.circuit.circuit import Circuit
 from he.circuit.residues import ResidueCircuit
-from he.model.inputs import Inputs, floats_of
+from he.model.inputs import Inputs, floats_of, require_names
 from intnn import Graph, IntNetwork
 from intnn.approximation.agreement import Decision, decision_of
 from intnn.quantisation.tune import Tuning
@@ -67,8 +67,10 @@ class Compiled(ValueObject):
 
         Raises:
             TypeError: if they are no numbers, or bytes of images.
-            ValueError: if the shape is wrong, there are none, or a value is NaN or infinite.
+            ValueError: if the shape is wrong, there are none, or a value is NaN or infinite; or they are a table with
+                other columns, or in another order.
         """
+        require_names(x, self.inputs.names, "x")
         scaled = self.inputs.scaled(floats_of(x, self.inputs.shape, "x"))
         return self.network.quantise_input(scaled) if isinstance(self.network, IntNetwork) else scaled
 

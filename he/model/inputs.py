@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -36,6 +37,8 @@ class Inputs(ValueObject):
         factor: float64, of the same shape, positive.
         low, high: the range of what results.
         saturates: whether values beyond the range become its ends; if not, clients refuse them.
+        names: the names of the columns, in their order, where the model or its samples have some; tables that clients
+            pass must have the same.
     """
 
     shape: tuple[int, ...]
@@ -44,6 +47,7 @@ class Inputs(ValueObject):
     low: float
     high: float
     saturates: bool
+    names: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "offset", frozen(self.offset))
@@ -76,8 +80,10 @@ class Inputs(ValueObject):
 
         Raises:
             TypeError: if they are not floats.
-            ValueError: if the shape is wrong, there are none, or a value is NaN or infinite.
+            ValueError: if the shape is wrong, there are none, or a value is NaN or infinite; or they are a table with
+                other columns, or in another order.
         """
+        require_names(x, self.names, "x")
         values = batched(reals(array(x, "x"), "x"), self.shape, "x")
         y = (values - self.offset) * self.factor
         return np.clip(y, self.low, self.high) if self.saturates else y
@@ -89,6 +95,31 @@ class Inputs(ValueObject):
         undo = Scale(1 / self.factor, self.offset)
         inputs = ((-1,), *(tuple(read + 1 if read >= 0 else 0 for read in reads) for reads in graph.sources))
         return fold_scales(replace(graph, nodes=(undo, *graph.nodes), inputs=inputs))
+
+
+def names_of(table: Any) -> tuple[str, ...]:
+    """Return the names of a table's columns, as of pandas or polars; none of what has none, or none that are text."""
+    names = tuple(getattr(table, "columns", ()))
+    return names if all(isinstance(name, str) for name in names) else ()
+
+
+def require_names(table: Any, names: tuple[str, ...], what: str) -> None:
+    """Refuse a table whose columns are not these in this order; what has no names, or should have none, passes.
+
+    Raises:
+        ValueError: if a column is another one.
+    """
+    given = names_of(table)
+    if not given or not names or given == names:
+        return
+    place = next((i for i, (one, other) in enumerate(zip(given, names, strict=False)) if one != other), None)
+    if place is None or sorted(given) != sorted(names):
+        strange = sorted({*given} ^ {*names})
+        raise ValueError(f"`{what}` must have the columns of the model, got one too many or too few: {strange[0]!r}")
+    raise ValueError(
+        f"`{what}` must have the columns of the model in their order, got {given[place]!r} in the place of "
+        f"{names[place]!r}; reorder them"
+    )
 
 
 def floats_of(samples: ArrayLike, shape: tuple[int, ...] | None, name: str = "samples") -> FloatArray:

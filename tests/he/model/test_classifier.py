@@ -1,5 +1,7 @@
 """Encrypted models have scikit-learn's habits, and the answers of the models that they were made of."""
 
+import copy
+
 import numpy as np
 import pytest
 from sklearn.base import clone, is_classifier, is_regressor
@@ -9,6 +11,7 @@ from sklearn.svm import LinearSVC
 import he
 from he import EncryptedClassifier, EncryptedRegressor
 from intnn import Activation, Dense, Graph
+from tests.he.model.test_inputs import Table
 
 INSECURE = {"security": "insecure", "threads": 1}
 
@@ -57,6 +60,18 @@ def fitted(perceptron, iris):
 
 
 class TestHabits:
+    def test_a_table_has_the_columns_that_the_model_was_trained_on(self, linear, iris):
+        x, _ = iris
+        names = ["length", "width", "length of petals", "width of petals"]
+        model = copy.deepcopy(linear)
+        model[0].feature_names_in_ = np.array(names, object)
+        encrypted = EncryptedClassifier(model, exact=False, simulate=True, **INSECURE).fit(Table(x, names))
+        assert (encrypted.predict(Table(x, names)) == encrypted.predict(x)).all()
+        with pytest.raises(ValueError, match=r"`x` must have the columns .* got 'width of petals' in the place of"):
+            encrypted.predict(Table(x[:, ::-1], names[::-1]))
+        with pytest.raises(ValueError, match="`samples` must have the columns"):
+            clone(encrypted).fit(Table(x[:, ::-1], names[::-1]))
+
     def test_probabilities_sum_to_one(self, fitted, perceptron, iris):
         probabilities = fitted.predict_proba(iris[0])
         assert probabilities.shape == (150, 3)

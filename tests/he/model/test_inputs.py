@@ -1,5 +1,7 @@
 """The scaling that clients do."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -7,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy.sparse import csr_matrix
 
-from he.model.inputs import Inputs, floats_of
+from he.model.inputs import Inputs, floats_of, names_of, require_names
 from intnn import Activation, Conv2d, Dense, Flatten, Graph
 
 features = arrays(np.float64, st.tuples(st.integers(2, 6), st.integers(1, 4)), elements=st.floats(-1e3, 1e3))
@@ -84,3 +86,27 @@ def test_floats_of():
     ):
         with pytest.raises(kind, match=r"`samples`|`x`"):
             floats_of(x, (2,))
+
+
+class Table:
+    """An array whose columns have names, as tables of pandas and polars do."""
+
+    def __init__(self, values, columns):
+        self.values, self.columns = np.asarray(values), columns
+
+    def __array__(self, dtype=None, copy=None):
+        return self.values.astype(dtype or self.values.dtype)
+
+
+def test_columns_keep_their_names_and_their_order():
+    x = np.arange(6.0).reshape(3, 2)
+    inputs = replace(Inputs.of(x, LINEAR), names=("a", "b"))
+    assert (inputs.scaled(Table(x, ["a", "b"])) == inputs.scaled(x)).all()  # an array has no names, and passes
+    with pytest.raises(ValueError, match=r"`x` must have the columns .* in their order, got 'b' in the place of 'a'"):
+        inputs.scaled(Table(x[:, ::-1], ["b", "a"]))
+    for columns in (["a", "c"], ["a"], ["a", "b", "c"]):
+        with pytest.raises(ValueError, match=r"one too many or too few: '[bc]'"):
+            require_names(Table(x, columns), inputs.names, "x")
+    assert names_of(Table(x, [0, 1])) == names_of(x) == ()
+    require_names(Table(x, [0, 1]), inputs.names, "x")
+    require_names(Table(x, ["c", "d"]), (), "x")
