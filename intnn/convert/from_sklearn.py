@@ -7,10 +7,12 @@ import numpy as np
 
 from intnn.convert.affine import Affine
 from intnn.convert.errors import ConversionError
+from intnn.convert.estimators import class_name, require_fitted, steps, unknown, width
 from intnn.convert.labels import class_labels
+from intnn.convert.transformers import affine_of
 from intnn.layers.nodes import Activation, Dense, Node
 from intnn.network.graph import Graph
-from intnn.values.arrays import FloatArray, array
+from intnn.values.arrays import array
 
 Reader = Callable[[Any, str], tuple[list[Node], dict[str, Any]]]
 
@@ -47,21 +49,9 @@ _LINEAR = (
 )
 _STACK = "OneVsRestClassifier"  # of linear models, one for each class
 _NETWORKS = ("MLPClassifier", "MLPRegressor")
-_SEARCHES = ("GridSearchCV", "HalvingGridSearchCV", "HalvingRandomSearchCV", "RandomizedSearchCV")
-_SCALERS = ("StandardScaler", "MinMaxScaler", "MaxAbsScaler", "RobustScaler", "PCA")
-
-#: What is refused with more than the list of what is taken, by the name of the class.
-_REMEDIES: Mapping[str, str] = {
-    "CalibratedClassifierCV": "convert the estimator that it calibrates, and calibrate the answers",
-    "OneHotEncoder": "encode before encryption, and convert the estimator behind it",
-    "PolynomialFeatures": "make the features before encryption, and convert the estimator behind it",
-    "SplineTransformer": "make the features before encryption, and convert the estimator behind it",
-    "SimpleImputer": "fill what is missing before encryption, and convert the estimator behind it",
-    "ColumnTransformer": "transform columns before encryption, and convert the estimator behind it",
-    "OneVsOneClassifier": "use OneVsRestClassifier of a linear model",
-    "SVC": "use LinearSVC, or an MLPClassifier for what is not linear",
-    "SVR": "use LinearSVR, or an MLPRegressor for what is not linear",
-}
+_COUNTS = ("ComplementNB", "MultinomialNB")  # logarithms of probabilities, times how often each feature was counted
+_KERNELS = ("NuSVC", "NuSVR", "SVC", "SVR")  # linear where their kernel is
+_SCALED = "TransformedTargetRegressor"  # whose answers are scaled back
 
 
 def from_sklearn(estimator: Any) -> Graph:
@@ -76,112 +66,75 @@ def from_sklearn(estimator: Any) -> Graph:
     Args:
         estimator: `MLPClassifier`, `MLPRegressor`, or a linear model: `LogisticRegression`, `LinearSVC`,
             `SGDClassifier`, `Perceptron`, `RidgeClassifier`, `LinearDiscriminantAnalysis`, `LinearRegression`, `Ridge`,
-            `Lasso`, `ElasticNet`, `LinearSVR`, `SGDRegressor` and others of their kind; or a `OneVsRestClassifier` of
-            linear classifiers. A `Pipeline` may have
-            `StandardScaler`, `MinMaxScaler`, `MaxAbsScaler`, `RobustScaler` and `PCA` before it. A search over
-            parameters stands for its best estimator.
+            `Lasso`, `ElasticNet`, `LinearSVR`, `SGDRegressor` and others of their kind, `MultinomialNB`,
+            `ComplementNB`, and `SVC` (of two classes) or `SVR` with a linear kernel; a `OneVsRestClassifier` of linear
+            classifiers; or a `TransformedTargetRegressor` with a scaler. A `Pipeline` may have `StandardScaler`,
+            `MinMaxScaler`, `MaxAbsScaler`, `RobustScaler`, `PCA`, `TruncatedSVD` and what selects features before it,
+            and a `ColumnTransformer` of these. A search over parameters stands for its best estimator.
 
     Raises:
         ConversionError: It is not fitted, of another class (subclasses too, which may compute something else), or a
             setting has no equal; the message names the step.
     """
-    steps = list(_steps(estimator, type(estimator).__name__))
-    *before, (place, final) = steps
-    name = _class_name(final)
-    readers = {**dict.fromkeys(_NETWORKS, _network), **dict.fromkeys(_LINEAR, _linear), _STACK: _stack}
+    chain = list(steps(estimator, type(estimator).__name__))
+    nodes, meaning = _folded(chain)
+    name = class_name(chain[-1][1])
+    return Graph((width(*chain[0]),), tuple(nodes), name, {"source": "scikit-learn", **meaning})
+
+
+def _folded(chain: list[tuple[str, Any]]) -> tuple[list[Node], dict[str, Any]]:
+    """The layers of the last of these estimators, with the others before it folded into the first of them."""
+    *before, (place, final) = chain
+    name = class_name(final)
+    readers: dict[str, Reader] = {
+        **dict.fromkeys(_NETWORKS, _network),
+        **dict.fromkeys(_LINEAR, _linear),
+        **dict.fromkeys(_COUNTS, _counted),
+        **dict.fromkeys(_KERNELS, _kernel),
+        _STACK: _stack,
+        _SCALED: _scaled_back,
+    }
     if name not in readers:
-        raise _unknown(place, final, tuple(readers))
-    _require_fitted(place, final)
-    width = _width(*steps[0])
-    scaling = Affine.identity(width)
+        raise unknown(place, final, tuple(readers))
+    require_fitted(place, final)
+    scaling = Affine.identity(width(*chain[0]))
     for step, transformer in before:
-        scaling = scaling.then(_affine(step, transformer))
+        scaling = scaling.then(affine_of(step, transformer))
     layers, meaning = readers[name](final, place)
     first = layers[0]
     assert isinstance(first, Dense)  # all readers begin with one
     folded = scaling.then(Affine(first.weight, first.bias))
-    nodes = (Dense(folded.weight, folded.bias), *layers[1:])
-    return Graph((width,), nodes, name, {"source": "scikit-learn", **meaning})
+    return [Dense(folded.weight, folded.bias), *layers[1:]], meaning
 
 
-def _steps(estimator: Any, place: str) -> Any:
-    """The places and estimators of a pipeline in their order, those of pipelines within it too."""
-    name = _class_name(estimator)
-    if name in _SEARCHES:
-        if not hasattr(estimator, "best_estimator_"):
-            raise ConversionError(place, "must hold a fitted best estimator", "call `fit` first, with refit=True")
-        yield from _steps(estimator.best_estimator_, f"{place}.best_estimator_")
-    elif name == "Pipeline":
-        kept = [(label, step) for label, step in estimator.steps if step is not None and step != "passthrough"]
-        if not kept:
-            raise ConversionError(place, "must have at least one step", "put an estimator at its end")
-        for label, step in kept:
-            yield from _steps(step, f"step {label!r}")
-    else:
-        yield place, estimator
+def _counted(estimator: Any, place: str) -> tuple[list[Node], dict[str, Any]]:
+    """A naive Bayes classifier of counts: logarithms of joint probabilities, one for each class."""
+    weight = np.asarray(estimator.feature_log_prob_, np.float64)
+    is_prior = class_name(estimator) == "MultinomialNB" or len(estimator.classes_) == 1
+    bias = np.asarray(estimator.class_log_prior_, np.float64) if is_prior else np.zeros(len(weight))
+    return [Dense(weight, bias)], _meaning(estimator, "softmax", len(weight), place)
 
 
-def _class_name(estimator: Any) -> str:
-    """The name of a class of scikit-learn itself; of others, with its module."""
-    kind = type(estimator)
-    return kind.__name__ if kind.__module__.split(".")[0] == "sklearn" else f"{kind.__module__}.{kind.__qualname__}"
+def _kernel(estimator: Any, place: str) -> tuple[list[Node], dict[str, Any]]:
+    """A support vector machine with a linear kernel, of two classes or of values; more classes vote in pairs."""
+    if estimator.kernel != "linear" or len(getattr(estimator, "classes_", ())) > 2:
+        raise unknown(place, estimator, ())
+    return _linear(estimator, place)
 
 
-def _unknown(place: str, estimator: Any, taken: tuple[str, ...]) -> ConversionError:
-    name = _class_name(estimator)
-    return ConversionError(
-        place, f"must be of a class that can be converted, got {name}", _REMEDIES.get(name) or f"use {', '.join(taken)}"
-    )
-
-
-def _require_fitted(place: str, estimator: Any) -> None:
-    from sklearn.exceptions import NotFittedError
-    from sklearn.utils.validation import check_is_fitted
-
-    try:
-        check_is_fitted(estimator)
-    except NotFittedError:
-        raise ConversionError(
-            place, f"must be fitted, got a new {type(estimator).__name__}", "call `fit` first"
-        ) from None
-
-
-def _width(place: str, estimator: Any) -> int:
-    """The number of features that a step was fitted to."""
-    _require_fitted(place, estimator)
-    return int(estimator.n_features_in_)
-
-
-def _affine(place: str, transformer: Any) -> Affine:
-    """What a fitted transformer computes."""
-    name = _class_name(transformer)
-    if name not in _SCALERS:
-        raise _unknown(place, transformer, _SCALERS)
-    width = _width(place, transformer)
-    if getattr(transformer, "clip", False):
-        raise ConversionError(place, f"must not clip, got {name}(clip=True)", "fit it with clip=False")
-    ones, zeros = np.ones(width), np.zeros(width)
-    match name:
-        case "StandardScaler":
-            scale = 1 / _vector(transformer.scale_, ones)
-            return Affine(scale, -scale * _vector(transformer.mean_ if transformer.with_mean else None, zeros))
-        case "RobustScaler":
-            scale = 1 / _vector(transformer.scale_, ones)
-            return Affine(scale, -scale * _vector(transformer.center_, zeros))
-        case "MinMaxScaler":
-            return Affine(_vector(transformer.scale_, ones), _vector(transformer.min_, zeros))
-        case "MaxAbsScaler":
-            return Affine(1 / _vector(transformer.scale_, ones), zeros)
-        case _:
-            weight = np.asarray(transformer.components_, np.float64)
-            if transformer.whiten:
-                deviation = np.sqrt(transformer.explained_variance_)
-                weight = weight / np.maximum(deviation, np.finfo(deviation.dtype).eps)[:, None]
-            return Affine(weight, -weight @ np.asarray(transformer.mean_, np.float64))
-
-
-def _vector(values: Any, default: FloatArray) -> FloatArray:
-    return default if values is None else np.asarray(values, np.float64)
+def _scaled_back(estimator: Any, place: str) -> tuple[list[Node], dict[str, Any]]:
+    """A regressor that was trained on scaled values: its last layer gives them as they were."""
+    layers, meaning = _folded(list(steps(estimator.regressor_, f"the regressor of {place}")))
+    if meaning["task"] != "regression":
+        raise ConversionError(place, "must have a regressor that gives values")
+    where = f"the transformer of {place}"
+    forward = affine_of(where, estimator.transformer_)
+    if forward.weight.ndim > 1:
+        raise ConversionError(where, "must scale each value on its own", "use StandardScaler or MinMaxScaler")
+    last = layers[-1]
+    assert isinstance(last, Dense)  # all readers of regressors end in one
+    weight, bias = last.weight / forward.weight[:, None], (last.bias - forward.bias) / forward.weight
+    return [*layers[:-1], Dense(weight, bias)], meaning
 
 
 def _stack(estimator: Any, place: str) -> tuple[list[Node], dict[str, Any]]:
@@ -189,8 +142,8 @@ def _stack(estimator: Any, place: str) -> tuple[list[Node], dict[str, Any]]:
     found = []
     for number, one in enumerate(estimator.estimators_):
         where = f"estimator {number} of {place}"
-        if _class_name(one) not in _LINEAR:
-            raise _unknown(where, one, _LINEAR)
+        if class_name(one) not in _LINEAR:
+            raise unknown(where, one, _LINEAR)
         found.append(_linear(one, where))
     weights, biases = ([getattr(layers[0], name) for layers, _ in found] for name in ("weight", "bias"))
     links = {meaning["link"] for _, meaning in found}
@@ -207,7 +160,7 @@ def _linear(estimator: Any, place: str) -> tuple[list[Node], dict[str, Any]]:
     weight = np.atleast_2d(array(coefficients, "coef_").astype(np.float64))
     bias = np.broadcast_to(np.asarray(estimator.intercept_, np.float64), len(weight))
     probabilities = "logistic" if len(weight) == 1 else "softmax"
-    match _class_name(estimator):
+    match class_name(estimator):
         case "LogisticRegression" | "LogisticRegressionCV" | "LinearDiscriminantAnalysis":
             link = probabilities
         case "SGDClassifier" if estimator.loss == "log_loss":

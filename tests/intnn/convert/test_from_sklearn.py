@@ -7,10 +7,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.base import clone
 from sklearn.calibration import CalibratedClassifierCV
+from sklearn.compose import ColumnTransformer, TransformedTargetRegressor
 from sklearn.datasets import load_breast_cancer, load_iris
-from sklearn.decomposition import PCA
+from sklearn.decomposition import PCA, TruncatedSVD
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.ensemble import RandomForestClassifier
+from sklearn.feature_selection import RFE, SelectFromModel, SelectKBest, VarianceThreshold
 from sklearn.linear_model import (
     LinearRegression,
     LogisticRegression,
@@ -22,6 +24,7 @@ from sklearn.linear_model import (
 )
 from sklearn.model_selection import GridSearchCV
 from sklearn.multiclass import OneVsRestClassifier
+from sklearn.naive_bayes import ComplementNB, MultinomialNB
 from sklearn.neural_network import MLPClassifier, MLPRegressor
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import (
@@ -32,11 +35,12 @@ from sklearn.preprocessing import (
     RobustScaler,
     StandardScaler,
 )
-from sklearn.svm import SVC, LinearSVC
+from sklearn.svm import SVC, SVR, LinearSVC, NuSVR
 
 from intnn import Activation, Dense
 from intnn.convert.errors import ConversionError
 from intnn.convert.from_sklearn import from_sklearn
+from intnn.convert.transformers import affine_of
 
 IRIS, SPECIES = load_iris(return_X_y=True)
 
@@ -114,6 +118,93 @@ def test_pipelines_give_what_scikit_learn_gives(scalers, final, classes, seed):
     graph = require_equal(estimator, x)
     assert graph.input_shape == (3,)
     assert graph.metadata["task"] == ("classification" if final in CLASSIFIERS else "regression")
+
+
+def test_features_are_selected_and_projected():
+    for step in (
+        SelectKBest(k=2),
+        VarianceThreshold(0.5),
+        SelectFromModel(LogisticRegression()),
+        RFE(LogisticRegression(), n_features_to_select=3),
+        TruncatedSVD(2),
+    ):
+        require_equal(fitted(make_pipeline(step, StandardScaler(), LogisticRegression()), IRIS, SPECIES), IRIS)
+
+
+@settings(max_examples=30)
+@given(st.data(), st.sampled_from(["drop", "passthrough", MinMaxScaler()]))
+def test_columns_go_through_transformers_of_their_own(data, remainder):
+    """Columns in any order, by numbers, a slice, a mask or a function; some of them twice, or not at all."""
+    rng = np.random.default_rng(0)
+    x = rng.normal(2, 3, (40, 5)) * [1, 10, 0.1, 1, 1]
+    some = st.one_of(
+        st.lists(st.integers(-5, 4), min_size=2, max_size=4, unique_by=lambda i: i % 5),
+        st.builds(slice, st.integers(0, 2), st.integers(4, 5)),
+        st.just(np.array([True, False, True, False, True])),
+        st.just(lambda x: [3, 1]),
+    )
+    inner = st.sampled_from([StandardScaler(), make_pipeline(MaxAbsScaler(), PCA(1)), "passthrough", "drop"])
+    parts = data.draw(st.lists(st.tuples(inner, some), min_size=1, max_size=3))
+    columns = ColumnTransformer(
+        [("kept", "passthrough", [2]), *((str(i), clone(t, safe=False), c) for i, (t, c) in enumerate(parts))],
+        remainder=remainder,
+    )
+    require_equal(fitted(make_pipeline(StandardScaler(), columns, Ridge()), x, rng.normal(size=40)), x)
+
+
+@pytest.mark.parametrize("columns", [["b", "d"], slice("b", "d"), "c", slice(None, "b"), slice("c", None)])
+def test_columns_by_names(columns):
+    inner = StandardScaler() if not isinstance(columns, str) else "passthrough"
+    transformer = ColumnTransformer([("some", inner, slice(1, 3))]).fit(IRIS)
+    transformer.feature_names_in_ = np.array(["a", "b", "c", "d"], object)
+    numbers = {"['b', 'd']": [1, 3], "c": [2]}.get(str(columns))
+    if numbers is None:
+        numbers = {("b", "d"): [1, 2, 3], (None, "b"): [0, 1], ("c", None): [2, 3]}[columns.start, columns.stop]
+    expected = ColumnTransformer([("some", inner, numbers)]).fit(IRIS)
+    transformer.transformers_ = [("some", expected.transformers_[0][1], columns), *transformer.transformers_[1:]]
+    transformer.output_indices_ = expected.output_indices_
+    ours, theirs = affine_of("here", transformer), affine_of("here", expected)
+    assert (ours.weight == theirs.weight).all()
+    assert (ours.bias == theirs.bias).all()
+
+
+def test_a_step_for_some_columns_is_named_where_it_has_no_equal():
+    columns = ColumnTransformer([("kind", OneHotEncoder(), [3])], remainder="passthrough")
+    with pytest.raises(ConversionError, match=r"'kind' in step 'columns' must be .* make the features before encr"):
+        from_sklearn(fitted(Pipeline([("columns", columns), ("final", Ridge())]), np.round(IRIS), SPECIES))
+
+
+@pytest.mark.parametrize("classes", [2, 3])
+def test_counts_of_naive_bayes(classes):
+    kept = np.isin(SPECIES, range(classes))
+    for final in (MultinomialNB(), MultinomialNB(fit_prior=False), ComplementNB()):
+        estimator = fitted(final, IRIS[kept], SPECIES[kept])
+        graph = from_sklearn(estimator)
+        assert np.allclose(graph.logits(IRIS), estimator.predict_joint_log_proba(IRIS), rtol=1e-12)
+        assert graph.metadata["link"] == "softmax"
+
+
+def test_support_vector_machines_with_a_linear_kernel():
+    x, y = load_breast_cancer(return_X_y=True)
+    x = StandardScaler().fit_transform(x)
+    require_equal(fitted(SVC(kernel="linear"), x, y), x)
+    require_equal(fitted(SVR(kernel="linear"), x, x[:, 0]), x)
+    for estimator in (SVC(kernel="linear"), SVR(), NuSVR()):
+        with pytest.raises(ConversionError, match=r"got (Nu)?SV[CR]; use LinearSV[CR], or an MLP"):
+            from_sklearn(fitted(estimator, IRIS, SPECIES))  # three classes vote, two by two; and a Gaussian kernel
+
+
+@pytest.mark.parametrize("scaler", [StandardScaler(), MinMaxScaler(), RobustScaler()])
+@pytest.mark.parametrize("final", [Ridge(), MLPRegressor(hidden_layer_sizes=(5,), max_iter=3)])
+def test_values_are_scaled_back(scaler, final):
+    y = IRIS[:, 2:] * [10, 0.1]
+    regressor = TransformedTargetRegressor(make_pipeline(StandardScaler(), final), transformer=scaler)
+    require_equal(fitted(make_pipeline(PCA(), regressor), IRIS, y), IRIS)
+    require_equal(fitted(regressor, IRIS, y[:, 0]), IRIS)
+    with pytest.raises(ConversionError, match="transformer of TransformedTargetRegressor must scale each value on its"):
+        from_sklearn(fitted(TransformedTargetRegressor(Ridge(), transformer=PCA()), IRIS, y))
+    with pytest.raises(ConversionError, match="got FunctionTransformer; make the features before encryption"):
+        from_sklearn(fitted(TransformedTargetRegressor(Ridge(), func=np.log1p, inverse_func=np.expm1), IRIS, y))
 
 
 @pytest.mark.parametrize("labels", [["a", "b", "c"], [10, -3, 7], [0.0, 1.0, 2.0]])
@@ -194,9 +285,11 @@ class Louder(LogisticRegression):
         (make_pipeline(StandardScaler(), Ridge()), "step 'ridge' must be fitted"),
         (GridSearchCV(Ridge(), {}), r"GridSearchCV must hold a fitted best estimator; call `fit` first"),
         (Pipeline([("a", "passthrough")]), "Pipeline must have at least one step"),
-        (RandomForestClassifier(), r"must be of a class that can be converted, got RandomForestClassifier; use MLPCl"),
+        (
+            RandomForestClassifier(),
+            r"must be of a class that can be converted, got RandomForestClassifier; train an MLPCl",
+        ),
         (CalibratedClassifierCV(), "got CalibratedClassifierCV; convert the estimator that it calibrates"),
-        (SVC(), "got SVC; use LinearSVC, or an MLPClassifier"),
         (Louder(), r"got .*Louder; use MLPClassifier"),
         (StandardScaler(), "StandardScaler must be of a class that can be converted, got StandardScaler; use MLPCl"),
         (object(), r"object must be of a class that can be converted, got builtins\.object"),
@@ -211,7 +304,7 @@ def test_what_is_no_network(estimator, message):
     ("step", "message"),
     [
         (PolynomialFeatures(), "step 'step' must be .*, got PolynomialFeatures; make the features before encryption"),
-        (OneHotEncoder(), "got OneHotEncoder; encode before encryption"),
+        (OneHotEncoder(), "got OneHotEncoder; make the features before encryption"),
         (MinMaxScaler(clip=True), r"step 'step' must not clip, got MinMaxScaler\(clip=True\); fit it with clip=False"),
         (MaxAbsScaler(clip=True), "must not clip"),
     ],
