@@ -29,12 +29,13 @@ from intnn.approximation.approximate import FEWEST_SAMPLES
 from intnn.approximation.replace import is_replaced
 from intnn.convert.model import graph_of
 from intnn.estimator.base import not_fitted
-from intnn.quantisation.tune import PER_DOUBLING, tune
+from intnn.quantisation.tune import PER_DOUBLING, Patient, tune
 from intnn.values.arrays import FloatArray, real
 
 ATTEMPTS = 3  # at a circuit for integers, the networks cheaper each time
 
 WEAK = 0.97  # an agreement below it is no footnote
+PATIENCE = 10.0  # seconds without a word
 SHOWN = 5  # rows and features that a warning names
 FEW_SAMPLES = 100  # of fewer, no more than some 20 are held out, one of which is more than may be missing
 
@@ -74,7 +75,7 @@ def compile(  # noqa: A001 - what it is, and nothing else is compiled here
         images: see there.
         max_units: the most that one evaluation may cost, in units of one SEAL rotation (about 2 ms).
         security: see `he.Parameters`.
-        progress: called with a line for every choice; by default nothing is said.
+        progress: called with a line for every choice; by default lines go to stderr once it has taken ten seconds.
 
     Returns:
         The circuit, with the network that it computes, how far that agrees with the model, and the reasons.
@@ -96,7 +97,7 @@ def compile(  # noqa: A001 - what it is, and nothing else is compiled here
     require_options(images, packing, security)
     if max_units is not None and not real(max_units, "max_units") > 0:
         raise ValueError(f"`max_units` must be positive, got {max_units}")
-    say = progress or _silent
+    say = progress or Patient(PATIENCE)
     options = {"packing": packing, "images": images, "security": security}
     if isinstance(model, IntClassifier):
         model = _trained(model)
@@ -209,10 +210,6 @@ def meant(network: _Network, task: Task | None) -> _Network:
         of_other = {"classification": "EncryptedClassifier", "regression": "EncryptedRegressor"}[known]
         raise ValueError(f"`model` must be one for {task}, got one for {known}; use {of_other}, or `task={known!r}`")
     return replace(network, metadata={**network.metadata, "task": task})
-
-
-def _silent(_: str) -> None:
-    """Say nothing."""
 
 
 def _trained(classifier: IntClassifier) -> IntNetwork:

@@ -156,7 +156,7 @@ def tune(
         raise ValueError(f"`samples` must hold at least {FEWEST} rows, got {len(x)}; hundreds are better")
     if budget is not None and not real(budget, "budget") > 0:
         raise ValueError(f"`budget` must be positive, got {budget}")
-    price, report = price or estimated_units, progress or _Patient()
+    price, report = price or estimated_units, progress or Patient(PATIENCE)
     is_held = np.arange(len(x)) % HELD_OUT == HELD_OUT - 1
     seen, measure = x[~is_held], Measure.of(graph, x[is_held])
     trials: list[Trial] = []
@@ -267,12 +267,13 @@ def _chosen(trials: Sequence[Trial], budget: float | None) -> Trial:
     return max(allowed, key=lambda trial: trial.under_strain - PER_DOUBLING * math.log2(max(trial.units, CHEAP)))
 
 
-class _Patient:
-    """Says something on stderr, but not within the first seconds."""
+class Patient:
+    """Says something on stderr, but not within so many seconds."""
 
-    def __init__(self) -> None:
-        self._start = time.monotonic()
+    def __init__(self, seconds: float) -> None:
+        self._start = time.monotonic() + seconds
 
     def __call__(self, line: str) -> None:
-        if time.monotonic() - self._start > PATIENCE:
+        """Say a line."""
+        if time.monotonic() > self._start:
             print(line, file=sys.stderr)

@@ -100,8 +100,10 @@ def require_plain(layer: nn.Module, name: str, *, parametrised: bool = False) ->
 
 def _require_values(parameter: Tensor, name: str) -> None:
     """Refuse what has no float64 of its own, or is no finite number."""
-    if parameter.is_meta or parameter.layout != torch.strided or not parameter.is_floating_point():
-        kind = "no values, on the meta device" if parameter.is_meta else f"{parameter.layout} {parameter.dtype}"
+    if parameter.is_meta:
+        raise ValueError(f"`module` must have weights, got {name} with no values, on the meta device; load them first")
+    if parameter.layout != torch.strided or not parameter.is_floating_point():
+        kind = f"{parameter.layout} {parameter.dtype}"
         raise ValueError(f"`module` must have parameters of dense floats, got {name} with {kind}")
     if not torch.isfinite(parameter.detach()).all():
         raise ValueError(f"`module` must have finite parameters, got NaN or infinity in {name}; train it again")

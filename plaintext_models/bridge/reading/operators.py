@@ -37,7 +37,9 @@ _ACTIVATE = "use an activation that a graph has: relu, leaky_relu, elu, gelu, si
 _FIXED = "use BatchNorm, whose statistics are fixed after training, and fine-tune"
 _BRANCH = "let nothing but activations depend on values"
 _SEQUENCE = "use dense layers, convolutions and pooling"
-#: What to do about operators that have no place in a graph.
+#: Modules that have no place in a graph, whichever of their operators is met first: what they are.
+MODULES: Mapping[str, str] = MappingProxyType({"MultiheadAttention": "attention"})
+#: What to do about modules and operators that have no place in a graph.
 REMEDIES: Mapping[str, str] = MappingProxyType(
     {
         **dict.fromkeys(("argmax", "argmin", "topk", "max", "min", "sort", "argsort"), _SCORES),
@@ -46,6 +48,7 @@ REMEDIES: Mapping[str, str] = MappingProxyType(
         "_native_batch_norm_legit": "keep running statistics (track_running_stats=True), and train them",
         **dict.fromkeys(("where", "gt", "lt", "ge", "le", "eq", "ne", "item", "masked_fill", "sign"), _BRANCH),
         **dict.fromkeys(("lstm", "gru", "rnn_tanh", "rnn_relu", "scaled_dot_product_attention"), _SEQUENCE),
+        **dict.fromkeys(MODULES.values(), _SEQUENCE),
         **dict.fromkeys(
             ("mish", "abs", "exp", "log", "sqrt", "erf", "sin", "cos", "softsign", "hardshrink"), _ACTIVATE
         ),
@@ -116,7 +119,10 @@ def _softmax(name: str) -> Operator:
 def _cast(_draft: Draft, a: dict[str, Any], _batch: int) -> Value:
     dtype = a.get("dtype")
     if dtype is not None and (not dtype.is_floating_point or dtype.itemsize < 4):
-        raise UnsupportedError(f"a conversion to {dtype}", "leave values as float32 or float64")
+        remedy = "leave values as float32 or float64"
+        if not dtype.is_floating_point:
+            remedy += ", and give what integers look up, as in nn.Embedding, as vectors"
+        raise UnsupportedError(f"a conversion to {dtype}", remedy)
     return a["self"]
 
 

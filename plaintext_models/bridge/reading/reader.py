@@ -12,7 +12,7 @@ from torch.utils import _pytree as pytree
 
 from intnn.layers.nodes import Activation, Join, Node, Shape
 from plaintext_models.bridge.reading.draft import INPUT, Draft, Value, counted
-from plaintext_models.bridge.reading.operators import CHECKS, MOVES, OPERATORS, REMEDIES, SAME, SHAPED
+from plaintext_models.bridge.reading.operators import CHECKS, MODULES, MOVES, OPERATORS, REMEDIES, SAME, SHAPED
 from plaintext_models.bridge.reading.unsupported import UnsupportedError
 from plaintext_models.bridge.tracing.wide import in_float64, wide, widened
 
@@ -57,9 +57,11 @@ class Reader:
             try:
                 values[node] = self._evaluate(node, args, kwargs)
             except UnsupportedError as refusal:
-                raise ValueError(
-                    f"`module` must be made of what a graph has, got {refusal.what}{_place(node)}; {refusal.remedy}"
-                ) from None
+                path, kind = _module(node)
+                known = MODULES.get(kind)
+                what, remedy = (known, REMEDIES[known]) if known else (refusal.what, refusal.remedy)
+                place = f" in `{path or 'module'}` ({kind})" if kind else ""
+                raise ValueError(f"`module` must be made of what a graph has, got {what}{place}; {remedy}") from None
         raise AssertionError("a program ends in its output")
 
     def _inputs(self, program: ExportedProgram) -> Mapping[fx.Node, Any]:
@@ -193,11 +195,11 @@ def _bound(target: torch._ops.OpOverload, args: Any, kwargs: Any) -> dict[str, A
     return bound
 
 
-def _place(node: fx.Node) -> str:
-    """Where an operator stands: its innermost module that has a name."""
+def _module(node: fx.Node) -> tuple[str, str]:
+    """Where an operator stands: the path and the class of its innermost module that has a name, if any is known."""
     stack = list((node.meta.get("nn_module_stack") or {}).values())
     if not stack:
-        return ""
+        return "", ""
     path, kind = stack[-1]
     kind = kind if isinstance(kind, str) else kind.__name__
-    return f" in `{path.removeprefix('L__self__').lstrip('.') or 'module'}` ({kind.rsplit('.', 1)[-1]})"
+    return path.removeprefix("L__self__").lstrip("."), kind.rsplit(".", 1)[-1]

@@ -144,9 +144,10 @@ def _run(module: nn.Module, inputs: Tensor, given: tuple[int, ...]) -> Any:
     try:
         _called(module, inputs.new_zeros(1, *given))
     except Exception:
+        others = "; give several inputs as one, and let the module split it" * isinstance(failure, TypeError)
         raise ValueError(
             f"`module` must run on a batch like `example`, {list(inputs.shape)}, in float64 on the CPU, got "
-            f"{_said(failure)}"
+            f"{_said(failure)}{others}"
         ) from failure
     raise ValueError(f"`example` must have a batch axis, got shape {given}; give example[None]")
 

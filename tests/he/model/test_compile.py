@@ -390,3 +390,12 @@ def test_errors_are_less_than_values_vary(x, scales):
     graph = Graph((5,), (*nodes, last))
     compiled = he.compile(graph, x, exact=False, task="regression", **INSECURE)
     assert compiled.circuit.output_bound <= graph.logits(x).std(axis=0).min()
+
+
+def test_a_long_search_says_what_it_tries(graph, x, capsys, monkeypatch):
+    monkeypatch.setattr("he.model.compile.PATIENCE", 600.0)
+    he.compile(graph, x, exact=False, **INSECURE)
+    assert capsys.readouterr().err == ""
+    monkeypatch.setattr("he.model.compile.PATIENCE", 0.0)
+    he.compile(graph, x, exact=False, **INSECURE)
+    assert "approximate, polynomials of degrees" in capsys.readouterr().err

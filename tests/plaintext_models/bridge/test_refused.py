@@ -44,13 +44,13 @@ MODULES = {
     "a dictionary": (controlled(lambda x: {"logits": x}), "give one tensor, got dict"),
     "a constant": (controlled(lambda x: torch.ones(len(x), 2)), "compute its output from its input"),
     "its input": (nn.Identity(), "have at least one layer, got one that gives its input"),
-    "several inputs": (nn.Bilinear(6, 6, 2), "run on a batch like `example`, .*TypeError"),
+    "several inputs": (nn.Bilinear(6, 6, 2), "on a batch like `example`, .*TypeError.*; give several inputs as one"),
     "a counter": (nn.Sequential(nn.Linear(6, 2), Counting()), r"stay as it is .*changes 1\.seen"),
     "another size": (nn.Linear(5, 2), "run on a batch like .*RuntimeError: .*shapes cannot be multiplied"),
     "an error of its own": (controlled(lambda x: {}[len(x)]), "run on a batch like .*KeyError: 3"),
     "nothing": (nn.Sequential(nn.Linear(6, 2), Call(lambda x: None)), "one tensor, got NoneType"),
     "lazy": (nn.Sequential(nn.Linear(6, 2), nn.LazyLinear(2)), r"module\.1 that waits for its first input"),
-    "meta": (nn.Linear(6, 2, device="meta"), "no values, on the meta device"),
+    "meta": (nn.Linear(6, 2, device="meta"), "no values, on the meta device; load them first"),
     "complex": (nn.Linear(6, 2, dtype=torch.complex64), "dense floats, got module.weight with .*complex64"),
 }  # fmt: skip
 
