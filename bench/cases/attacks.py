@@ -75,10 +75,10 @@ def within(attack: Callable[..., AttackResult], **parameters: Any) -> Attack:
     )
 
 
-def nearest(attack: Callable[..., AttackResult], **parameters: Any) -> Attack:
+def nearest(attack: Callable[..., AttackResult], norm: Norm = "l2", **parameters: Any) -> Attack:
     """An attack of ours that looks for the nearest image; it gets no radius."""
     return lambda module, images, labels, _: (
-        attack(Target(module, bounds=BOUNDS), images, Goal(labels), "l2", **parameters).x_adv
+        attack(Target(module, bounds=BOUNDS), images, Goal(labels), norm, **parameters).x_adv
     )
 
 
