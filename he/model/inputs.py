@@ -114,7 +114,7 @@ def require_names(table: Any, names: tuple[str, ...], what: str) -> None:
         return
     place = next((i for i, (one, other) in enumerate(zip(given, names, strict=False)) if one != other), None)
     if place is None or sorted(given) != sorted(names):
-        strange = sorted({*given} ^ {*names})
+        strange = sorted(name for name in {*given, *names} if given.count(name) != names.count(name))
         raise ValueError(f"`{what}` must have the columns of the model, got one too many or too few: {strange[0]!r}")
     raise ValueError(
         f"`{what}` must have the columns of the model in their order, got {given[place]!r} in the place of "
