@@ -40,5 +40,7 @@ def _reach(values: FloatArray) -> tuple[float, float]:
         return float(known[0]), float(known[-1])
     inner = np.concatenate([others[few:-few], usual])
     low, high = inner.min(), inner.max()
-    near = values[(values >= low - FAR * (high - low)) & (values <= high + FAR * (high - low))]
+    with np.errstate(over="ignore"):  # beyond float64, nothing is further
+        far = FAR * (high - low)
+    near = values[(values >= low - far) & (values <= high + far)]
     return float(near.min()), float(near.max())

@@ -36,6 +36,7 @@ def test_one_value_is_brought_to_where_the_others_end(seed, row, value, are_imag
         1e6 * ONES_AND_ZEROS,  # of eight rows
         np.where(np.arange(400) % 10, 0.5, -999.0),  # of every tenth row
         np.full(400, 7.0),
+        1e306 * np.arange(-170.0, 171.0).repeat(2)[:400],  # nearly all that float64 has
     ],
 )
 def test_features_of_all_kinds_have_none(feature):
