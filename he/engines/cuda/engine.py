@@ -2,8 +2,8 @@
 
 A circuit is written down as launches of kernels when it is prepared (`he.engines.cuda.tape`), and so it is known then
 what it takes of the device's memory, and what cannot be evaluated. Plaintexts lie on the device once for all sessions;
-a session has its keys there, one memory for all values, and one stream; and a few MiB of the host's memory are pinned
-for it.
+a session has its keys there, one memory for all values, and one stream; and up to 16 MiB of the host's memory are
+pinned for it.
 """
 
 from __future__ import annotations

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 from numba import cuda
+from numpy.lib.stride_tricks import as_strided
 
 from he.engines.cuda.pieces import Pieces
 from he.formats.compact import Form, require_length
@@ -54,10 +55,31 @@ class Requests:
             SealDataError: if one has another length than its form; nothing is copied then.
             TypeError: if one is no bytes; the same.
         """
-        found = [np.frombuffer(require_length(data, self._form), WORD) for data in ciphertexts]
-        self._pieces.copy([*found, np.zeros(1, WORD)], self._parts, stream)
+        found = [require_length(data, self._form) for data in ciphertexts]
+        words = _joined(found) if self._pieces.threads > 1 else [np.frombuffer(view, WORD) for view in found]
+        self._pieces.copy([*words, np.zeros(1, WORD)], self._parts, stream)
 
     def verdict(self, stream: Any) -> np.ndarray:
         """Start copying what the launches found, uint64 [1]: 0 if all residues are below their primes."""
         found: np.ndarray = self._wrong.copy_to_host(stream=stream)
         return found
+
+
+def _joined(views: Sequence[memoryview]) -> list[np.ndarray]:
+    """Return the words of ciphertexts, one behind the other; where they lie so in one buffer, as one array.
+
+    So those of a request lie in its message. Threads that copy need the interpreter's lock between two arrays, and
+    would wait for each other.
+    """
+    runs: list[tuple[np.ndarray, int]] = []  # their first arrays, and how many words each has
+    owner, end = None, 0
+    for view in views:
+        words = np.frombuffer(view, WORD)
+        start = words.__array_interface__["data"][0]
+        if view.obj is owner and start == end:
+            first, count = runs[-1]
+            runs[-1] = first, count + len(words)
+        else:
+            runs.append((words, len(words)))
+        owner, end = view.obj, start + words.nbytes
+    return [as_strided(first, (count,)) for first, count in runs]  # of the buffer that the first array holds

@@ -220,7 +220,7 @@ def requests_of_several_pieces():
     with pytest.raises(ValueError, match="`circuit` must take requests of more than 16777216 bytes"):
         pieces_agree(circuit)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(columns, "PIECE_BYTES", 4096)
+        patch.setattr(columns, "PIECE_BYTES", 512)
         patch.setattr(pieces, "_SHARE", 99)
         assert pieces_agree(circuit)
 
