@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from types import TracebackType
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -137,6 +137,15 @@ class Arithmetic(Unstorable, instead="it holds tables of this process"):
         packed = self._products.packed(ciphertexts, len(ciphertexts) // columns, columns)
         return Matrix(packed.addresses, (packed,))
 
+    def samples(self, ciphertexts: Sequence[bytes | memoryview], form: Form, columns: int) -> Matrix:
+        """Do what `matrix` does with ciphertexts as they travel, in one form.
+
+        Raises:
+            SealDataError: If the bytes of one are no such ciphertext.
+        """
+        packed = self._products.read(ciphertexts, form, len(ciphertexts) // columns, columns)
+        return Matrix(packed.addresses, (packed,))
+
     def products(self, left: Matrix, right: Rows) -> Iterator[np.ndarray]:
         """Yield the entries of a matrix product, row by row, relinearised and rescaled: one level below the right side.
 
@@ -145,6 +154,15 @@ class Arithmetic(Unstorable, instead="it holds tables of this process"):
             right: A row for every column of the left side, of ciphertexts of one level, at least 2.
         """
         return self._products.sums(left.addresses, right)
+
+    def product_totals(self, left: Matrix, right: Rows, count: int) -> list[np.ndarray]:
+        """Return the `totals` of the entries of a matrix product, of which there are so many."""
+        return self.totals(self._products.held(left.addresses, right), count)
+
+    def products_with(self, left: Matrix, packed: Sequence[np.ndarray], columns: int) -> Iterator[np.ndarray]:
+        """Yield the entries of a matrix product whose right side is packed, row by row: as many columns, or pairs."""
+        rows = left.addresses.shape[1]
+        return self.products(left, rows_of(self._held(packed, rows * columns), columns))
 
     def dot(self, left: Sequence[np.ndarray], right: Sequence[np.ndarray]) -> np.ndarray:
         """Return a sum of products of ciphertexts of one level, at least 2, relinearised and rescaled."""
@@ -166,7 +184,7 @@ class Arithmetic(Unstorable, instead="it holds tables of this process"):
         other = self.conjugated(a)
         return self.combination([a, other], [1, 1]), self.combination([a, other], [1, -1])
 
-    def totals(self, ciphertexts: Iterable[np.ndarray], count: int) -> list[np.ndarray]:
+    def totals(self, ciphertexts: Iterable[Any], count: int) -> list[np.ndarray]:
         """Return the totals over slots of ciphertexts of one level, packed: N / 2 to a ciphertext.
 
         Args:
@@ -178,8 +196,12 @@ class Arithmetic(Unstorable, instead="it holds tables of this process"):
 
     def expanded(self, packed: Sequence[np.ndarray], count: int) -> list[np.ndarray]:
         """Return a ciphertext for every packed number, or pair, with that in all of its slots."""
+        return [np.asarray(x) for x in self._held(packed, count)]
+
+    def _held(self, packed: Sequence[np.ndarray], count: int) -> list[Any]:
+        """Return what `expanded` does, where the engine has it."""
         sizes = packed_sizes(count, self._most)
-        return [x for part, size in zip(packed, sizes, strict=True) for x in self._traces.expanded(part, size)]
+        return [x for part, size in zip(packed, sizes, strict=True) for x in self._traces.held(part, size)]
 
     def lowered(self, a: np.ndarray, level: int) -> np.ndarray:
         """Return a ciphertext with so many primes left, of which it has more, or as many."""

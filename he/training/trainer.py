@@ -7,7 +7,6 @@ import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import ClassVar, Generic
 
 import numpy as np
@@ -101,11 +100,11 @@ class SampleTrainer(Unstorable, ABC, Generic[PlanOf], instead="keep the blocks, 
             raise MessageError(
                 f"the plan is for {self.plan.samples} samples, got {self.samples + block.samples}; plan for as many"
             )
-        reads = [partial(read, *pair) for pair in zip(block.ciphertexts, forms, strict=True)]
-        count = self.plan.features
-        with self._arithmetic:
-            features = self._arithmetic.matrix(reads[:count], count)
-        own = [one() for one in reads[count:]]
+        count, arithmetic = self.plan.features, self._arithmetic
+        targets = list(zip(block.ciphertexts[count:], forms[count:], strict=True))
+        with arithmetic:
+            features = arithmetic.samples(block.ciphertexts[:count], forms[0], count)
+            own = arithmetic.each(lambda target: read(*target), targets)
         self._blocks[place] = _Samples(features, own, message_digest(message))
         self._origin, self.samples = expected, self.samples + block.samples
 
@@ -191,13 +190,12 @@ class Trainer(SampleTrainer[HeadPlan], instead="keep the blocks, and give them t
         blocks, count = list(self._blocks.values()), self.plan.weights
         samples = Matrix.stacked([block.features for block in blocks])
         residuals = self._residuals(samples, blocks) if self._gradients else [block.targets for block in blocks]
-        return self._arithmetic.totals(self._arithmetic.products(samples.transposed, residuals), count)
+        return self._arithmetic.product_totals(samples.transposed, residuals, count)
 
     def _residuals(self, samples: Matrix, blocks: Sequence[_Samples]) -> list[list[np.ndarray]]:
         """Return targets less what the head makes of samples; targets are multiplied by a factor for their scale."""
-        arithmetic, scales, pairs = self._arithmetic, self.plan.scales[self.steps - 1], self.plan.pairs
-        head = arithmetic.expanded(self._head(), self.plan.weights)
-        outputs = arithmetic.products(samples, [head[at : at + pairs] for at in range(0, len(head), pairs)])
+        arithmetic, scales = self._arithmetic, self.plan.scales[self.steps - 1]
+        outputs = arithmetic.products_with(samples, self._head(), self.plan.pairs)
 
         def residual(target: np.ndarray, output: np.ndarray) -> np.ndarray:
             own = arithmetic.combination([arithmetic.lowered(target, scales.level - 1)], [scales.targets])

@@ -67,14 +67,10 @@ class Recorded(Lazy):
         return (number % p << WORD) % p
 
     def _combined(
-        self,
-        arrays: Sequence[np.ndarray],
-        weights: Sequence[Sequence[int]],
-        primes: Sequence[int],
-        out: np.ndarray | None = None,
+        self, arrays: Sequence[np.ndarray], weights: Sequence[Sequence[int]], primes: Sequence[int]
     ) -> np.ndarray:
         """Return sums of multiples of arrays [polynomials, rows], by weights for every array and prime, times 2**52."""
-        out = self._tape.new(max(map(len, arrays)), len(primes)) if out is None else out
+        out = self._tape.new(max(map(len, arrays)), len(primes))
         sums: list[tuple[Any, Line]] = []
         for (c, j), row in np.ndenumerate(out):
             terms = [(x[c, j], w[j]) for x, w in zip(arrays, weights, strict=True) if c < len(x)]
@@ -82,17 +78,11 @@ class Recorded(Lazy):
         self._tape.write_sums(Kernel.COMBINE, sums)
         return out
 
-    def combined(self, multiples: Sequence[tuple[np.ndarray, int]], out: np.ndarray | None = None) -> np.ndarray:
-        """Return a sum of small multiples of ciphertexts [polynomials, level], in rows that may be given."""
+    def combined(self, multiples: Sequence[tuple[np.ndarray, int]]) -> np.ndarray:
+        """Return a sum of small multiples of ciphertexts [polynomials, level]."""
         primes = range(multiples[0][0].shape[1])
         weights = [[self._raised(number, prime) for prime in primes] for _, number in multiples]
-        return self._combined([rows for rows, _ in multiples], weights, primes, out)
-
-    def multiple(self, rows: np.ndarray, numbers: Sequence[int]) -> np.ndarray:
-        """Return a ciphertext times a number, which is given modulo every prime."""
-        primes = range(rows.shape[1])
-        weights = [self._raised(number, prime) for number, prime in zip(numbers, primes, strict=True)]
-        return self._combined([rows], [weights], primes)
+        return self._combined([rows for rows, _ in multiples], weights, primes)
 
     def _ones(self, primes: Sequence[int]) -> list[int]:
         return [self._raised(1, prime) for prime in primes]

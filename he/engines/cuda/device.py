@@ -11,7 +11,7 @@ from numba import cuda
 
 from he.engines.cuda.pieces import Pieces
 from he.engines.cuda.requests import Requests
-from he.engines.cuda.tape import Kernel, Plan
+from he.engines.cuda.tape import Kernel, Plan, Step
 from he.formats.compact import require_length, require_residues
 from he.kernels.cuda import rows, transform
 from he.kernels.cuda.columns import root_bytes
@@ -66,10 +66,16 @@ class Resident:
         self.tables = transform.device_tables(chain)
         self.weights, self.orders = _there(weights), _there(orders)
         self.scales = cuda.to_device(transform.shifted(_not_empty(scales.reshape(-1, 2))))
-        self.steps = [
-            (step.kernel, *map(cuda.to_device, (step.table, _not_empty(step.terms), _not_empty(step.shares))))
-            for step in plan.launches
-        ]
+        self.steps = [(step.kernel, *map(cuda.to_device, _tables(step))) for step in plan.launches]
+        self._plan = plan
+
+    def load(self, plan: Plan, stream: Any) -> None:
+        """Have another plan's tables in the places of these: one of as many lines for the same kernels and scales."""
+        for old, new, (_, *places) in zip(self._plan.launches, plan.launches, self.steps, strict=True):
+            for before, after, there in zip(_tables(old), _tables(new), places, strict=True):
+                if not np.array_equal(before, after):
+                    there.copy_to_device(after, stream=stream)
+        self._plan = plan
 
 
 class Board:
@@ -86,6 +92,7 @@ class Board:
         operands: uint64 [rows, N] for every encrypted operand, those that are multiplied with times 2**52.
         graph: whether evaluations after the first one are started as a graph.
         threads: the number of threads that copy large inputs to where the GPU reads them.
+        from_host: whether inputs come from the host, for which some of its memory is pinned; functions write others.
 
     Attributes:
         keys: the keys.
@@ -101,6 +108,7 @@ class Board:
         *,
         graph: bool = True,
         threads: int = 1,
+        from_host: bool = True,
     ) -> None:
         N = resident.tables.N
         self._resident, self._form, self._lock = resident, plan.form, threading.Lock()
@@ -112,9 +120,12 @@ class Board:
             self._memory = cuda.device_array((plan.rows, N), np.uint64)
             for first, operand in zip(plan.operands, operands, strict=True):
                 self._memory[first : first + len(operand)].copy_to_device(operand)
-            self._pieces = Pieces(plan.copied_bytes(N), threads)
-            self._parts, self._requests = self._inputs_of(plan)
-            self._outputs = [self._memory[first : first + plan.output_rows] for first in plan.outputs]
+            if from_host:
+                self._pieces = Pieces(plan.copied_bytes(N), threads)
+            self._parts, self._requests = self._inputs_of(plan) if from_host else ([], None)
+            # Outputs lie one behind the other, and are copied at once.
+            self._outputs = [(first - plan.outputs[0], plan.output_rows) for first in plan.outputs]
+            self._made = self._memory[plan.outputs[0] : plan.outputs[-1] + plan.output_rows] if plan.outputs else None
             steps = [launch for step in resident.steps for launch in self._bound(*step)]
             self.launches = [*(self._requests.launches if self._requests else ()), *steps]
             self._start_on_bytes, self._start_on_rows = (Repeated(x, graph=graph) for x in (self.launches, steps))
@@ -168,6 +179,11 @@ class Board:
         """The tables of the chain of primes."""
         return self._resident.tables
 
+    def load(self, plan: Plan) -> None:
+        """Have evaluations do what another plan says, see `Resident.load`."""
+        with reported("copying tables to the GPU"), self._resident.gpu, self._lock:
+            self._resident.load(plan, self._stream)
+
     def evaluate(self, inputs: Sequence[np.ndarray] | Writing) -> list[np.ndarray]:
         """Return the residues of the outputs, uint64 [rows, N], from those of the inputs, the same.
 
@@ -179,6 +195,22 @@ class Board:
             DeviceError: if the device fails; nothing is left behind that another evaluation would read.
         """
         return self._alone(self._evaluated, inputs)
+
+    def evaluate_there(self, write: Writing, take: Writing) -> None:
+        """Do what `evaluate` does, but for copying: a second function of memory and stream takes outputs from there.
+
+        Raises:
+            DeviceError: as `evaluate`.
+        """
+
+        def made(_: object) -> list[np.ndarray]:
+            write(self._memory, self._stream)
+            self._start_on_rows(self._stream)
+            take(self._memory, self._stream)
+            self._stream.synchronize()
+            return []
+
+        self._alone(made, write)
 
     def answer(self, ciphertexts: Sequence[bytes | memoryview] | Writing) -> list[np.ndarray]:
         """Do what `evaluate` does with inputs as they come, in the plan's form, which are unpacked on the GPU.
@@ -227,7 +259,15 @@ class Board:
 
     def _copied_out(self) -> list[np.ndarray]:
         """Start copying the residues of the outputs."""
-        return [place.copy_to_host(stream=self._stream) for place in self._outputs]
+        if self._made is None:
+            return []
+        rows = self._made.copy_to_host(stream=self._stream)
+        return [rows[first : first + count] for first, count in self._outputs]
+
+
+def _tables(step: Step) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return a step's tables as they lie on the device."""
+    return step.table, _not_empty(step.terms), _not_empty(step.shares)
 
 
 def _there(array: np.ndarray | DeviceArray) -> DeviceArray:

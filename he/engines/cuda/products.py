@@ -1,39 +1,48 @@
 """Matrix products of ciphertexts on a GPU: the bytes of `he.engines.rns.products`.
 
-The packed side lies on the GPU from when it is packed until nobody holds it any more. The other side comes prime by
-prime, for as many results at once as there is room for; these are scaled down and relinearised by launches that are
-planned once for their level and number.
+Both sides lie on the GPU: the packed one from when it is packed until nobody holds it any more, the other one for the
+product. Some results at once are scaled down and relinearised, by launches that are planned for one of them, and are
+the same for all of a level. They stay on the GPU until somebody asks for an array of the host.
 """
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Iterator, Sequence
+from functools import cached_property, partial
 from math import prod
+from typing import Any, NamedTuple
 
 import numpy as np
 from numba import cuda
 
 from he.engines.cuda.device import Board, Resident, require_memory
+from he.engines.cuda.pieces import Pieces
+from he.engines.cuda.placed import Placed, gather, take
 from he.engines.cuda.places import places, stacked
+from he.engines.cuda.requests import Requests
 from he.engines.cuda.schemes import recorded
 from he.engines.cuda.tape import Plan, Tape
 from he.engines.rns.buffers import Buffers
 from he.engines.rns.encoder import Encoder
-from he.engines.rns.products import ApproximateProducts, ExactProducts, Products
+from he.engines.rns.products import ApproximateProducts, ExactProducts, Packed, Products
 from he.engines.rns.switching_keys import SwitchingKeys
 from he.engines.rns.threads import Workers
 from he.engines.rns.weights import Weights
+from he.formats.compact import Form, require_residues
 from he.formats.switching import RELINEARISATION
 from he.kernels.cuda import matrices
-from he.kernels.cuda.columns import MAX_TERMS
+from he.kernels.cuda.columns import MAX_TERMS, PIECE_BYTES, PIECES, request_bytes
+from he.kernels.cuda.transform import DeviceArray, DeviceTables, device_tables
 from he.kernels.cuda.words import address_of
 from he.ring.gadget import Gadget, Gadgets
 from intnn.machine.cuda.device import device, free_bytes, gpu_in_use, reported
+from intnn.machine.cuda.launch import run
 from intnn.values.value_object import Unstorable
 
-_MOST_ROWS_BYTES = 1 << 30  # of the rows of results that are not relinearised yet, with the digits of their products
-_MOST_BOARDS = 2  # that are kept: most products leave a last part that is smaller
+_MOST_ROWS_BYTES = 1 << 30  # of the memory in which sums are finished
+_TOGETHER = 64  # sums that are finished at once, at most: more fill no GPU better
+_MOST_BOARDS = 2  # that are kept
 
 
 class DeviceFactors(Unstorable, instead="pack the polynomials again"):
@@ -45,6 +54,7 @@ class DeviceFactors(Unstorable, instead="pack the polynomials again"):
         primes: the number of rows of a polynomial.
 
     Attributes:
+        memory: the rows, uint64 [rows, N], one polynomial's behind the other's.
         addresses: the address of every row, int64 [*shape, primes].
 
     Raises:
@@ -54,15 +64,15 @@ class DeviceFactors(Unstorable, instead="pack the polynomials again"):
     def __init__(self, N: int, shape: tuple[int, ...], primes: int) -> None:
         require_memory(8 * N * primes * prod(shape))
         self._gpu, self._shape = gpu_in_use(), shape
-        self._memory = cuda.device_array((prod(shape) * primes, N), np.uint64)
-        rows = address_of(self._memory) + 8 * N * np.arange(prod(shape) * primes, dtype=np.int64)
+        self.memory = cuda.device_array((prod(shape) * primes, N), np.uint64)
+        rows = address_of(self.memory) + 8 * N * np.arange(prod(shape) * primes, dtype=np.int64)
         self.addresses = rows.reshape(*shape, primes)
 
     def put(self, place: tuple[int, ...], rows: np.ndarray) -> None:
         """Copy the rows of a polynomial, uint64 [primes, N], to its place among the others; from any thread."""
         first = int(np.ravel_multi_index(place, self._shape)) * len(rows)
         with reported("copying a matrix of ciphertexts to the GPU"), self._gpu:
-            self._memory[first : first + len(rows)].copy_to_device(np.ascontiguousarray(rows))
+            self.memory[first : first + len(rows)].copy_to_device(np.ascontiguousarray(rows))
 
 
 class CudaProducts(Products):
@@ -88,7 +98,7 @@ class CudaProducts(Products):
         top, self._N = Gadget.of(parameters, parameters.levels), parameters.poly_modulus_degree
         self._named = [(RELINEARISATION, top)]
         self._device_keys = stacked([keys.key(RELINEARISATION, top).factors.rows()], np.uint64, self._N)
-        self._boards: dict[tuple[int, int], tuple[Board, Plan]] = {}
+        self._boards: dict[int, tuple[Board, Plan, int]] = {}
         self._lock = threading.Lock()
 
     @staticmethod
@@ -101,71 +111,135 @@ class CudaProducts(Products):
         with reported("making room for a matrix of ciphertexts on the GPU"), self._gpu:
             return DeviceFactors(self._N, shape, len(primes))
 
-    def sums(self, left: np.ndarray, right: Sequence[Sequence[np.ndarray]]) -> Iterator[np.ndarray]:
-        """Yield the entries of a matrix product, row by row; see `Products.sums`.
+    def held(self, left: np.ndarray, right: Sequence[Sequence[Any]]) -> Iterator[Placed]:
+        """Yield the entries of a matrix product, row by row, on the GPU; see `Products.held`.
 
         Raises:
             DeviceError: if the GPU fails, or has too little free memory.
-            ValueError: as `Products.sums`; or if there are more than 2**14 terms.
+            ValueError: as `Products.held`; or if there are more than 2**14 terms.
         """
         if left.shape[1] > MAX_TERMS:
             raise ValueError(f"`left` must have at most {MAX_TERMS} terms, got {left.shape[1]}; add up parts of them")
-        return super().sums(left, right)
+        return super().held(left, right)
 
-    def _sums(self, left: np.ndarray, right: Sequence[Sequence[np.ndarray]], level: int) -> Iterator[np.ndarray]:
-        extended = [[self._extended(ciphertext) for ciphertext in row] for row in right]
+    def _sums(self, left: np.ndarray, right: Sequence[Sequence[Any]], level: int) -> Iterator[Placed]:
         results, primes = len(left) * len(right[0]), self._primes(level)
-        rows = 3 * len(primes) + (level + 1) * (level + 3)
-        with reported("asking for the GPU's free memory"), self._gpu:
-            room = min(_MOST_ROWS_BYTES, free_bytes() // 2)  # the other side's rows need some too
-        together = max(1, room // (8 * self._N * rows))
-        left = np.ascontiguousarray(left[..., : len(primes)])
+        with self._lock, reported("copying matrices of ciphertexts to the GPU"), self._gpu:
+            board, plan, together = self._board(level)
+            other = self._right(right, len(primes))
+            sides = (
+                cuda.to_device(np.ascontiguousarray(left[..., : len(primes)])),
+                cuda.to_device(other.addresses),
+                cuda.to_device(np.array(primes)),
+            )
         for first in range(0, results, together):
+            table = matrices.lines(len(right[0]), first, min(first + together, results))
             with self._lock, reported("multiplying matrices of ciphertexts"), self._gpu:
-                found = self._some(left, extended, level, range(first, min(first + together, results)))
-            yield from found
+                found = self._some(board, plan, sides, table)
+            yield from Placed.all(found, self._level_of_result(level), self._gpu)
 
-    def _some(self, left: np.ndarray, right: list[list[np.ndarray]], level: int, results: range) -> list[np.ndarray]:
-        """Return results by their numbers, row by row."""
-        board, plan = self._board(level, len(results))
-        table = matrices.lines(len(right[0]), results.start, results.stop)
-        table[:, 3] = np.array(plan.inputs)[table[:, 3]]
-        columns = range(table[:, 1].min(), (table[:, 1] + table[:, 2]).max())  # of the right side, that are needed
-        table[:, 1] -= columns.start
-        addresses, there = cuda.to_device(left), cuda.to_device(table)
+    def _some(self, board: Board, plan: Plan, sides: Sequence[DeviceArray], table: np.ndarray) -> DeviceArray:
+        """Return the rows of results by their lines of a table."""
+        count, size = int(table[-1, 2:].sum()), plan.output_rows  # the last line's number and its results
+        table[:, 3] *= plan.input_rows
+        left, right, primes = sides
+        require_memory(8 * self._N * count * size)
+        found, there = cuda.device_array((count * size, self._N), np.uint64), cuda.to_device(table)
 
-        def write(memory: object, stream: object) -> None:
-            for j, prime in enumerate(self._primes(level)):
-                one = np.array([[row[k][:, j] for k in columns] for row in right])
-                require_memory(one.nbytes)
-                launch = matrices.products(board.tables, addresses, cuda.to_device(one), memory, there, (j, prime))
-                launch(stream)
+        def write(memory: DeviceArray, stream: Any) -> None:
+            matrices.products(board.tables, left, right, memory, there, primes)(stream)
 
-        shape = 2, self._level_of_result(level), self._N
-        return [rows.reshape(shape) for rows in board.evaluate(write)]
+        board.evaluate_there(write, partial(take, found, plan.outputs))
+        return found
 
-    def _board(self, level: int, count: int) -> tuple[Board, Plan]:
-        """Return what finishes so many sums at a level, and its plan."""
-        if (level, count) not in self._boards:
+    def _right(self, right: Sequence[Sequence[Any]], primes: int) -> _Right:
+        """Return the right side of a product on the GPU, copied there unless it has been made there."""
+        ciphertexts = [one if isinstance(one, Placed) else self._extended(one) for row in right for one in row]
+        held = [one for one in ciphertexts if isinstance(one, Placed)]
+        if len(held) < len(ciphertexts):
+            require_memory(8 * self._N * 2 * primes * len(ciphertexts))
+            memory = cuda.device_array((2 * primes * len(ciphertexts), self._N), np.uint64)
+            gather(ciphertexts, memory, 0)
+            held = Placed.all(memory, primes, self._gpu)
+        addresses = np.array([one.addresses for one in held]).reshape(len(right), -1, 2, primes)
+        return _Right(addresses, held)
+
+    def _board(self, level: int) -> tuple[Board, Plan, int]:
+        """Return what finishes some sums at a level at once, its plan, and how many."""
+        if level not in self._boards:
             while len(self._boards) >= _MOST_BOARDS:
                 del self._boards[next(iter(self._boards))]
-            plan, nothing = self._planned(level, count), np.empty((0, self._N))
+            one = self._planned(level)
+            room = min(_MOST_ROWS_BYTES, free_bytes() // 4)  # results and the other side need some too
+            together = max(1, min(_TOGETHER, room // (8 * self._N * one.rows)))
+            plan, nothing = one.times(together), np.empty((0, self._N))
             resident = Resident(plan, self._encoder.chain, nothing.astype(np.uint64), nothing.astype(np.int32))
-            board = Board(resident, plan, self._device_keys)
-            self._device_keys, self._boards[level, count] = board.keys, (board, plan)
-        return self._boards[level, count]
+            board = Board(resident, plan, self._device_keys, from_host=False)
+            self._device_keys, self._boards[level] = board.keys, (board, plan, together)
+        return self._boards[level]
 
-    def _planned(self, level: int, count: int) -> Plan:
+    def _planned(self, level: int) -> Plan:
+        """Return the plan that finishes one sum."""
         tape, constants = Tape(), places(Weights({}, {}, {}), self._named)
         algebra = recorded(self._encoder.parameters.scheme)(self._encoder, constants, False, tape)
-        tape.inputs = [tape.new(3, len(self._primes(level))) for _ in range(count)]
-        tape.outputs = [algebra.finished(rows, level) for rows in tape.inputs]
+        tape.inputs = [tape.new(3, len(self._primes(level)))]
+        tape.outputs = [algebra.finished(tape.inputs[0], level)]
         return Plan.of(tape)
+
+
+class _Right(NamedTuple):
+    """The right side of a product on the GPU.
+
+    Attributes:
+        addresses: of its rows, int64 [terms, columns, 2, primes].
+        held: what the addresses are of.
+    """
+
+    addresses: np.ndarray
+    held: Sequence[Placed]
 
 
 class CudaApproximateProducts(CudaProducts, ApproximateProducts):
     """The products of CKKS."""
 
+    def read(self, ciphertexts: Sequence[bytes | memoryview], form: Form, rows: int, terms: int) -> Packed:
+        """See `Products.read`: what travels is copied to the GPU as it is, and unpacked there.
+
+        Raises:
+            DeviceError: if the GPU fails, or has too little free memory.
+        """
+        if not len(ciphertexts) or len(ciphertexts) != rows * terms:
+            return super().read(ciphertexts, form, rows, terms)  # which says what is wrong
+        level, count = len(form.primes), len(ciphertexts)
+        with self._lock, reported("reading ciphertexts on the GPU"), self._gpu:
+            room = DeviceFactors(self._N, (rows, terms, 2), level)
+            require_memory(request_bytes(count, form.bytes, form.polynomials, level, self._N))
+            requests = Requests(
+                form, self._tables.constants, room.memory.reshape(count, 2, level, self._N), self._pieces
+            )
+            raising = matrices.raised(self._tables, room.memory.reshape(2 * count, level, self._N))
+            requests.copy(ciphertexts, self._stream)
+            run([*requests.launches, raising], self._stream)
+            verdict = requests.verdict(self._stream)
+            self._stream.synchronize()
+        require_residues(not verdict[0])
+        return room
+
+    @cached_property
+    def _tables(self) -> DeviceTables:
+        return device_tables(self._encoder.chain)
+
+    @cached_property
+    def _pieces(self) -> Pieces:
+        return Pieces(PIECES * PIECE_BYTES, self._workers.threads)
+
+    @cached_property
+    def _stream(self) -> Any:
+        return cuda.stream()
+
 
 class CudaExactProducts(CudaProducts, ExactProducts):
     """The products of BFV."""
+
+    def _right(self, right: Sequence[Sequence[Any]], primes: int) -> _Right:
+        return super()._right([[np.asarray(one) for one in row] for row in right], primes)  # they are to be extended

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from math import prod
 from typing import Any
@@ -89,13 +89,17 @@ class Step:
         return rows[rows >= 0]
 
     def placed(self, places: np.ndarray) -> Step:
-        """Return the step with ``places[row]`` for every row."""
-        table, terms = self.table.copy(), self.terms.copy()
+        """Return copies of the step in one, where ``places[i, row]`` stands for every row of copy i."""
+        copies = len(places)
+        table, terms = (np.repeat(array[None], copies, axis=0) for array in (self.table, self.terms))
         for array, columns in ((table, (*self.kernel.read, *self.kernel.written)), (terms, self.kernel.terms)):
             for column in columns:
-                named = array[:, column] >= 0  # below are constants, or nothing
-                array[named, column] = places[array[named, column]]
-        return Step(self.kernel, table, terms, self.shares)
+                named = array[0, :, column] >= 0  # below are constants, or nothing
+                array[:, named, column] = places[:, array[0, named, column]]
+        if self.kernel.wide:
+            table[..., [FIRST, STOP]] += len(self.terms) * np.arange(copies)[:, None, None]
+        table, terms = (array.reshape(-1, array.shape[-1]) for array in (table, terms))
+        return Step(self.kernel, table, terms, np.tile(self.shares, copies))
 
 
 class Tape:
@@ -254,6 +258,26 @@ class Plan:
             found[step.kernel.name.lower().replace("_", " ")] += transform_passes(N) if is_transform else 1
         return found
 
+    def times(self, copies: int) -> Plan:
+        """Return the plan of so many evaluations at once, each on rows of its own, for a plan without operands.
+
+        The inputs of all come first, one behind the other, and all outputs behind them.
+        """
+        parts, first, number = [], 0, np.arange(copies)[:, None]
+        taken, made = self.input_rows * len(self.inputs), self.output_rows * len(self.outputs)
+        for size in (taken, made, self.rows - taken - made):  # in the order in which `of` places rows
+            parts.append(copies * first + size * number + np.arange(size))
+            first += size
+        places = np.concatenate(parts, axis=1)
+        return replace(
+            self,
+            launches=tuple(part for step in self.launches for part in _parts(step.placed(places))),
+            inputs=tuple(range(0, copies * taken, self.input_rows)),
+            outputs=tuple(range(copies * taken, copies * (taken + made), self.output_rows)),
+            rows=copies * self.rows,
+            written=copies * self.written,
+        )
+
     @staticmethod
     def of(tape: Tape) -> Plan:
         """Return the plan of a tape: a row has a place from when it is written until its last reader ends."""
@@ -280,7 +304,7 @@ class Plan:
                     places[row] = free.pop()
             free += [int(places[row]) for row in dying.get(number, ())]
         return Plan(
-            launches=tuple(step.placed(places) for step in ordered),
+            launches=tuple(step.placed(places[None]) for step in ordered),
             inputs=tuple(int(places[block.flat[0]]) for block in tape.inputs),
             outputs=tuple(int(places[block.flat[0]]) for block in tape.outputs),
             operands=tuple(int(places[block.flat[0]]) for block in tape.operands),

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
-from dataclasses import dataclass
+from enum import Enum
+from functools import partial
 
 import numpy as np
+from numba import cuda
 
 from he.engines.cuda.device import Board, Resident
+from he.engines.cuda.placed import Placed, gather, take
 from he.engines.cuda.places import places, stacked
 from he.engines.cuda.schemes import recorded
 from he.engines.cuda.tape import Kernel, Plan, Tape
@@ -21,33 +24,28 @@ from he.engines.rns.value import Value
 from he.engines.rns.weights import Weights
 from he.ring.gadget import Gadget, Gadgets
 from he.ring.slots import automorphism, trace_elements
-from intnn.machine.cuda.device import device, gpu_in_use, reported
+from intnn.machine.cuda.device import device, free_bytes, gpu_in_use, reported
+
+_MOST_ROWS_BYTES = 1 << 30  # of the memory in which ciphertexts are merged or split
+_TOGETHER = 64  # pairs that are merged or split at once, at most: more fill no GPU better
 
 
-@dataclass(frozen=True)
-class _Work:
-    """A part of what is packed or expanded, which is done at once.
+class _Work(Enum):
+    """What is done with a ciphertext or two: how many it takes, and how many it makes."""
 
-    Attributes:
-        what: a method of `Traces`, without the underscore.
-        level: the level of all ciphertexts.
-        takes: the number of ciphertexts that it takes.
-        makes: the number of those that it makes.
-        index: the index or the depth that the method takes.
-    """
+    MERGE = 2, 1
+    DIVIDE = 1, 2
 
-    what: str
-    level: int
-    takes: int
-    makes: int
-    index: int = 0
+    def __init__(self, takes: int, makes: int) -> None:
+        self.takes, self.makes = takes, makes
 
 
 class CudaTraces(Traces):
     """Packs totals and expands packed numbers, with one client's keys on the GPU in use when it is made.
 
-    See `Traces`, of which it is one. What that merges or splits together is done by one evaluation, and what is done
-    for a level and a number of ciphertexts is planned once, and kept; its memory as long as the level stays the same.
+    See `Traces`, of which it is one. Ciphertexts are merged and split level by level, many at once, and stay on the GPU
+    until somebody asks for an array of the host. Launches are the same for all automorphisms, and are kept as long as
+    the level stays the same; only their tables change.
 
     Args:
         encoder: the encoder of the parameters, with one special prime at every level.
@@ -58,6 +56,8 @@ class CudaTraces(Traces):
         DeviceError: if there is no GPU that can be used, or it has too little free memory.
         ValueError: if a key is missing, or the encoder has other gadgets.
     """
+
+    _block = 8  # so many are held at once
 
     def __init__(self, encoder: Encoder, keys: SwitchingKeys, *, pairs: bool | None = None) -> None:
         device()
@@ -74,115 +74,109 @@ class CudaTraces(Traces):
         self._orders = stacked([automorphism(self._N, element) for element in elements], np.int32, self._N)
         self._key_rows = stacked(found, np.uint64, self._N)
         self._power_rows = np.concatenate(self._powers).reshape(-1, self._N)
-        self._plans: dict[_Work, Plan] = {}
-        self._boards: dict[_Work, Board] = {}
+        self._plans: dict[tuple[_Work, int, int, int], Plan] = {}
+        self._boards: dict[tuple[_Work, int], tuple[Board, int]] = {}
+        self._zeros: dict[int, Placed] = {}
         self._lock = threading.Lock()
 
-    def _merged_together(self, block: list[np.ndarray], depth: int) -> np.ndarray:
-        return self._evaluated("merged_together", block, 1, depth)[0]
+    def _merged_together(self, block: list[np.ndarray | Placed], depth: int) -> np.ndarray | Placed:
+        for index in range(depth):
+            block = [*self._all_of(_Work.MERGE, block, index)]
+        return block[0]
 
-    def _merge(self, even: np.ndarray, odd: np.ndarray | None, index: int, result: np.ndarray) -> None:
-        (result[:],) = self._evaluated("merge", [even] if odd is None else [even, odd], 1, index)
+    def _merged_pair(self, even: np.ndarray | Placed, odd: np.ndarray | Placed | None, index: int) -> Placed:
+        return self._all_of(_Work.MERGE, [even] if odd is None else [even, odd], index)[0]
 
-    def _split_together(self, x: np.ndarray, count: int, depth: int) -> list[np.ndarray]:
-        return self._evaluated("split_together", [x], count, depth)
+    def _split_together(self, x: np.ndarray | Placed, count: int, depth: int) -> list[np.ndarray | Placed]:
+        block = [x]
+        for index in reversed(range(depth)):
+            block = [*self._all_of(_Work.DIVIDE, block, index)[: -(-count >> index)]]  # the last one may not be wanted
+        return block
 
-    def _divide(self, x: np.ndarray, index: int, even: np.ndarray, odd: np.ndarray | None) -> None:
-        if odd is None:
-            (even[:],) = self._evaluated("divide", [x], 1, index)
-        else:
-            even[:], odd[:] = self._evaluated("divide", [x], 2, index)
+    def _halves(self, x: np.ndarray | Placed, index: int, *, both: bool) -> tuple[Placed, Placed | None]:
+        even, odd = self._all_of(_Work.DIVIDE, [x], index)
+        return even, odd if both else None
 
-    def _divided(self, packed: np.ndarray) -> np.ndarray:
-        return self._evaluated("divided", [packed], 1)[0]
+    def _there(self, x: np.ndarray) -> Placed:
+        """Return a ciphertext of the host on the GPU."""
+        with reported("copying a ciphertext to the GPU"), self._gpu:
+            return Placed(cuda.to_device(x.reshape(-1, self._N)), 0, x.shape[1], self._gpu)
 
-    def _evaluated(self, what: str, given: Sequence[np.ndarray], makes: int, index: int = 0) -> list[np.ndarray]:
-        """Return what a method makes of ciphertexts."""
+    def _all_of(self, work: _Work, given: list[np.ndarray | Placed], index: int) -> list[Placed]:
+        """Do some work with all ciphertexts, by the automorphism of an index; one that is missing at the end is 0."""
         level = given[0].shape[1]
-        with self._lock, reported(f"preparing what is {what} on the GPU"):
-            board = self._board(_Work(what, level, len(given), makes, index))
-        results = board.evaluate([x.reshape(-1, self._N) for x in given])
-        return [rows.reshape(2, level, self._N) for rows in results]
+        given = [*given, *[self._zero(level)] * (-len(given) % work.takes)]
+        with self._lock, reported("merging or splitting ciphertexts on the GPU"), self._gpu:
+            board, copies = self._board(work, level)
+            plan = self._plan(work, level, index, copies)
+            board.load(plan)
+            size = 2 * level
+            made = cuda.device_array((size * len(given) // work.takes * work.makes, self._N), np.uint64)
+            for first in range(0, len(given), copies * work.takes):
+                some, place = given[first : first + copies * work.takes], size * first // work.takes * work.makes
+                rows = made[place : place + size * copies * work.makes]
+                board.evaluate_there(partial(gather, some), partial(take, rows, plan.outputs))
+        return Placed.all(made, level, self._gpu)
 
-    def plan(self, work: _Work) -> Plan:
-        """Return the plan of some work, whose constants are the rows of all powers."""
-        if work not in self._plans:
+    def _zero(self, level: int) -> Placed:
+        if level not in self._zeros:
+            self._zeros[level] = self._there(np.zeros((2, level, self._N), np.uint64))
+        return self._zeros[level]
+
+    def _plan(self, work: _Work, level: int, index: int, copies: int) -> Plan:
+        """Return the plan of so much work, whose constants are the rows of all powers."""
+        key = work, level, index, copies
+        if key not in self._plans:
             tape = Tape()
-            recorded = _RecordedTraces(self._encoder, self._named, self._pairs, tape)
-            tape.inputs = [tape.new(2, work.level) for _ in range(work.takes)]
-            for rows in recorded.made(work, tape.inputs):
-                recorded.output(rows)
-            self._plans[work] = Plan.of(tape)
-        return self._plans[work]
+            recorded = _RecordedTraces(self._encoder, self._named, tape)
+            tape.inputs = [tape.new(2, level) for _ in range(work.takes)]
+            tape.outputs = recorded.made(work, tape.inputs, index)
+            self._plans[key] = Plan.of(tape).times(copies)
+        return self._plans[key]
 
-    def _board(self, work: _Work) -> Board:
-        if work not in self._boards:
-            if any(other.level != work.level for other in self._boards):
+    def _board(self, work: _Work, level: int) -> tuple[Board, int]:
+        """Return what does some work at a level, by the automorphism of any index, and how often at once."""
+        if (work, level) not in self._boards:
+            if any(other != level for _, other in self._boards):
                 self._boards.clear()
-            plan = self.plan(work)
-            with self._gpu:
-                resident = Resident(plan, self._encoder.chain, self._power_rows, self._orders)
-                board = Board(resident, plan, self._key_rows)
+            room = min(_MOST_ROWS_BYTES, free_bytes() // 4)
+            copies = max(1, min(_TOGETHER, room // (8 * self._N * self._plan(work, level, 0, 1).rows)))
+            plan = self._plan(work, level, 0, copies)
+            resident = Resident(plan, self._encoder.chain, self._power_rows, self._orders)
+            board = Board(resident, plan, self._key_rows, from_host=False)
             self._power_rows, self._orders = resident.weights, resident.orders
-            self._key_rows, self._boards[work] = board.keys, board
-        return self._boards[work]
+            self._key_rows, self._boards[work, level] = board.keys, (board, copies)
+        return self._boards[work, level]
 
 
-class _RecordedTraces(Traces):
-    """The merges and splittings of `Traces`, written down; ciphertexts are the numbers of their rows."""
+class _RecordedTraces:
+    """Merging and splitting as `he.engines.rns.traces` has it, written down; ciphertexts are the numbers of rows."""
 
-    def __init__(self, encoder: Encoder, named: Sequence[tuple[int, Gadget]], pairs: bool, tape: Tape) -> None:
-        self._encoder, self._pairs, self._N = encoder, pairs, encoder.parameters.poly_modulus_degree
-        self._elements, self._depths = [element for element, _ in named], len(named)
-        self._all, self._empty = Workers(1).all, tape.new
-        self._algebra, self._tape = (
-            recorded(encoder.parameters.scheme)(encoder, places(Weights({}, {}, {}), named), False, tape),
-            tape,
-        )
+    def __init__(self, encoder: Encoder, named: Sequence[tuple[int, Gadget]], tape: Tape) -> None:
+        self._elements, self._tape, self._levels = [element for element, _ in named], tape, encoder.parameters.levels
+        constants = places(Weights({}, {}, {}), named)
+        self._algebra = recorded(encoder.parameters.scheme)(encoder, constants, False, tape)
 
-    def made(self, work: _Work, given: list[np.ndarray]) -> list[np.ndarray]:
+    def made(self, work: _Work, given: list[np.ndarray], index: int) -> list[np.ndarray]:
         """Write some work down, and return the rows of what it makes."""
-        made = [self._empty(*given[0].shape) for _ in range(work.makes)]
-        match work.what:
-            case "merged_together":
-                made = [self._merged_together(given, work.index)]
-            case "merge":
-                self._merge(given[0], given[1] if len(given) > 1 else None, work.index, made[0])
-            case "split_together":
-                made = self._split_together(given[0], work.makes, work.index)
-            case "divide":
-                self._divide(given[0], work.index, made[0], made[1] if len(made) > 1 else None)
-            case "divided":
-                made = [self._divided(given[0])]
-        return made
+        if work is _Work.MERGE:
+            even, odd = given
+            turned = self._power(odd, index, 0)
+            image = self._image(self._algebra.combined([(even, 1), (turned, -1)]), index)
+            return [self._algebra.combined([(even, 1), (turned, 1), (image, 1)])]
+        (x,) = given
+        image = self._image(x, index)
+        return [
+            self._algebra.combined([(x, 1), (image, 1)]),
+            self._power(self._algebra.combined([(x, 1), (image, -1)]), index, 1),
+        ]
 
-    def output(self, rows: np.ndarray) -> None:
-        """Write rows to rows of their own, in transformed form for both schemes."""
-        self._tape.outputs.append(self._algebra.combined([(rows, 1)]))
-
-    def _power(self, rows: np.ndarray, index: int, back: int, out: np.ndarray) -> None:
+    def _power(self, rows: np.ndarray, index: int, back: int) -> np.ndarray:
         """Multiply with X**h for the distance of an index, or with X**-h."""
-        base = (2 * index + back) * self._encoder.parameters.levels
+        base, out = (2 * index + back) * self._levels, self._tape.new(*rows.shape)
         sums = [([(*rows[:, j], base + j)], (*out[:, j], j)) for j in range(rows.shape[1])]
         self._tape.write_sums(Kernel.PRODUCTS, sums)
+        return out
 
     def _image(self, rows: np.ndarray, index: int) -> np.ndarray:
         return self._algebra.mod_down(self._algebra.automorphism(Value(rows), self._elements[index]))
-
-    def _merge(self, even: np.ndarray, odd: np.ndarray | None, index: int, result: np.ndarray) -> None:
-        if odd is None:
-            self._algebra.combined([(even, 1), (self._image(even, index), 1)], result)
-            return
-        turned = self._tape.new(*odd.shape)
-        self._power(odd, index, 0, turned)
-        image = self._image(self._algebra.combined([(even, 1), (turned, -1)]), index)
-        self._algebra.combined([(even, 1), (turned, 1), (image, 1)], result)
-
-    def _divide(self, x: np.ndarray, index: int, even: np.ndarray, odd: np.ndarray | None) -> None:
-        image = self._image(x, index)
-        self._algebra.combined([(x, 1), (image, 1)], even)
-        if odd is not None:
-            self._power(self._algebra.combined([(x, 1), (image, -1)]), index, 1, odd)
-
-    def _divided(self, packed: np.ndarray) -> np.ndarray:
-        return self._algebra.multiple(packed, self._inverses(packed.shape[1]))

@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from itertools import pairwise, product
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -14,6 +14,8 @@ from he.engines.rns.buffers import Buffers
 from he.engines.rns.encoder import Encoder, ExactEncoder
 from he.engines.rns.switching_keys import SwitchingKeys
 from he.engines.rns.threads import Workers
+from he.formats import compact
+from he.formats.compact import Form
 from he.formats.switching import RELINEARISATION
 from he.kernels.passes.product import extend_polynomial, most_terms, scaling
 from he.kernels.passes.tensors import (
@@ -94,13 +96,28 @@ class Products(ABC):
         self._workers.all([partial(put, place, ciphertext) for place, ciphertext in pairs])
         return result
 
+    def read(self, ciphertexts: Sequence[bytes | memoryview], form: Form, rows: int, terms: int) -> Packed:
+        """Do what `packed` does with ciphertexts as they travel, in one form.
+
+        Raises:
+            SealDataError: if one has another length than its form, or a residue that is not below its prime.
+            ValueError: as `packed`.
+        """
+        return self.packed([partial(_residues, data, form) for data in ciphertexts], rows, terms)
+
     def _room(self, shape: tuple[int, ...], primes: Sequence[int]) -> Packed:
         """Return room for polynomials with these primes."""
         N = self._encoder.parameters.poly_modulus_degree
         return Factors.empty(N, self._encoder.moduli(primes), shape)
 
-    def sums(self, left: np.ndarray, right: Sequence[Sequence[np.ndarray]]) -> Iterator[np.ndarray]:
+    def sums(self, left: np.ndarray, right: Sequence[Sequence[Any]]) -> Iterator[np.ndarray]:
+        """Do what `held` does, and yield arrays of the host."""
+        return map(np.asarray, self.held(left, right))
+
+    def held(self, left: np.ndarray, right: Sequence[Sequence[Any]]) -> Iterator[Any]:
         """Yield the entries of a matrix product, row by row: the sums over j of c_ij d_jk.
+
+        What is yielded is where the engine has it; numpy makes an array of it.
 
         What the errors of both factors make of a product adds up over the terms. Scaling down and relinearising add to
         the whole sum what they add to a single product.
@@ -108,8 +125,8 @@ class Products(ABC):
         Args:
             left: the addresses of the packed c_ij, int64 [rows, terms, 2, primes]: those of `packed`, or transposed.
                 Somebody has to hold what they are of.
-            right: for every term j the d_jk, uint64 [2, level, N] in transformed form, one level for all. That of the
-                left side is the same, or, in CKKS, may be higher.
+            right: for every term j the d_jk, uint64 [2, level, N] in transformed form, one level for all: of the host,
+                or as the engine yields them. That of the left side is the same, or, in CKKS, may be higher.
 
         Yields:
             uint64 [2, level, N]; in CKKS at the next level, and at a scale that is both sides', divided by the last
@@ -128,7 +145,7 @@ class Products(ABC):
         self._require_terms(terms, level)
         return self._sums(left, right, level)
 
-    def _sums(self, left: np.ndarray, right: Sequence[Sequence[np.ndarray]], level: int) -> Iterator[np.ndarray]:
+    def _sums(self, left: np.ndarray, right: Sequence[Sequence[Any]], level: int) -> Iterator[Any]:
         extended = [[self._extended(ciphertext) for ciphertext in row] for row in right]
         addresses = np.array([[ciphertext.ctypes.data for ciphertext in row] for row in extended], np.int64)
         columns, (_, rows, N), primes = addresses.shape[1], extended[0][0].shape, self._primes(level)
@@ -177,6 +194,10 @@ class Products(ABC):
     @abstractmethod
     def _finish(self, x: np.ndarray, level: int, result: np.ndarray) -> None:
         """Scale a sum uint64 [3, primes, N] down, and relinearise it."""
+
+
+def _residues(data: bytes | memoryview, form: Form) -> np.ndarray:
+    return compact.read(data, form).residues
 
 
 class ApproximateProducts(Products):

@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from functools import cached_property, partial
 from itertools import islice
+from typing import Any
 
 import numpy as np
 
@@ -27,8 +28,6 @@ from he.kernels.passes.evaluate import scale_row
 from he.kernels.tables.roots import WORD, quotient
 from he.ring.gadget import Gadget
 from he.ring.slots import trace_elements
-
-_BLOCK = 5  # depth of what is merged or split together, for threads to share it
 
 
 class Traces:
@@ -46,6 +45,8 @@ class Traces:
     Raises:
         ValueError: if a key is missing.
     """
+
+    _block = 5  # depth of what is merged or split together, for threads to share it
 
     def __init__(
         self, encoder: Encoder, keys: SwitchingKeys, workers: Workers, buffers: Buffers, *, pairs: bool | None = None
@@ -65,7 +66,7 @@ class Traces:
             for element in elements
         ]
 
-    def packed(self, ciphertexts: Iterable[np.ndarray], count: int) -> np.ndarray:
+    def packed(self, ciphertexts: Iterable[Any], count: int) -> np.ndarray:
         """Return one ciphertext of the totals over the slots of many.
 
         At the coefficient `he.ring.slots.packed_places(N, count, pairs)[i]` stands the sum over the slots of ciphertext
@@ -74,8 +75,8 @@ class Traces:
         t. A total, times the scale, must be below half of the modulus.
 
         Args:
-            ciphertexts: uint64 [2, level, N], one level for all, in transformed form; they are taken when they are
-                needed, and few are held.
+            ciphertexts: uint64 [2, level, N], one level for all, in transformed form: of the host, or as the engine's
+                products yield them. They are taken when they are needed, and few are held.
             count: their number, from 1 to N / 2, or N without pairs.
 
         Returns:
@@ -87,12 +88,17 @@ class Traces:
         depth = self._depth(count)
         result = self._merged(iter(ciphertexts), count, depth)
         for further in range(depth, self._depths):
-            whole, result = result, self._empty(*result.shape)
-            self._merge(whole, None, further, result)
-        return result
+            result = self._merged_pair(result, None, further)
+        return np.asarray(result)
 
     def expanded(self, packed: np.ndarray, count: int) -> Iterator[np.ndarray]:
+        """Do what `held` does, and yield arrays of the host."""
+        return map(np.asarray, self.held(packed, count))
+
+    def held(self, packed: np.ndarray, count: int) -> Iterator[Any]:
         """Yield ciphertexts with the numbers that one holds at `packed_places`, each in all slots of its own.
+
+        What is yielded is where the engine has it; numpy makes an array of it.
 
         Every splitting doubles what is kept. So the ciphertext is divided by that power of two first, modulo its
         primes, which is exact: whatever its coefficients are then, those that are kept come back as they were, errors
@@ -129,18 +135,22 @@ class Traces:
             raise ValueError(f"`count` must be from 1 to {most} at N={self._N}, got {count}")
         return (count - 1).bit_length()
 
-    def _merged(self, ciphertexts: Iterator[np.ndarray], count: int, depth: int) -> np.ndarray:
+    def _merged(self, ciphertexts: Iterator[Any], count: int, depth: int) -> Any:
         """Merge the next ciphertexts; those at even multiples of the distance come first."""
-        if depth <= _BLOCK:
+        if depth <= self._block:
             return self._merged_together(list(islice(ciphertexts, count)), depth)
         half = 1 << depth - 1
         even = self._merged(ciphertexts, min(count, half), depth - 1)
         odd = self._merged(ciphertexts, count - half, depth - 1) if count > half else None
+        return self._merged_pair(even, odd, depth - 1)
+
+    def _merged_pair(self, even: Any, odd: Any, index: int) -> Any:
+        """Merge two ciphertexts by the automorphism of an index, or one and a ciphertext of zeros."""
         result = self._empty(*even.shape)
-        self._merge(even, odd, depth - 1, result)
+        self._merge(even, odd, index, result)
         return result
 
-    def _merged_together(self, block: list[np.ndarray], depth: int) -> np.ndarray:
+    def _merged_together(self, block: list[Any], depth: int) -> Any:
         """Merge a few ciphertexts, level by level."""
         for index in range(depth):
             pairs = list(zip(block[::2], [*block[1::2], None], strict=False))  # the last one may stand alone
@@ -157,20 +167,25 @@ class Traces:
             power = self._powers[index][0][: even.shape[1]]
             traces.merge(self._encoder.tables, even, odd, power, *self._automorphisms[index], result)
 
-    def _split(self, x: np.ndarray, count: int, depth: int) -> Iterator[np.ndarray]:
+    def _split(self, x: Any, count: int, depth: int) -> Iterator[Any]:
         """Yield the first ciphertexts that one is split into; those at even multiples of the distance come first."""
-        if depth <= _BLOCK:
+        if depth <= self._block:
             yield from self._split_together(x, count, depth)
             return
         half = 1 << depth - 1
-        even, odd = self._empty(*x.shape), self._empty(*x.shape) if count > half else None
-        self._divide(x, depth - 1, even, odd)
+        even, odd = self._halves(x, depth - 1, both=count > half)
         yield from self._split(even, min(count, half), depth - 1)
         del even  # what it was split into has been taken
         if odd is not None:
             yield from self._split(odd, count - half, depth - 1)
 
-    def _split_together(self, x: np.ndarray, count: int, depth: int) -> list[np.ndarray]:
+    def _halves(self, x: Any, index: int, *, both: bool) -> tuple[Any, Any]:
+        """Split a ciphertext by the automorphism of an index; the odd half is None unless both are wanted."""
+        even, odd = self._empty(*x.shape), self._empty(*x.shape) if both else None
+        self._divide(x, index, even, odd)
+        return even, odd
+
+    def _split_together(self, x: Any, count: int, depth: int) -> list[Any]:
         """Return the first of a few ciphertexts that one is split into, level by level."""
         block = [x]
         for index in reversed(range(depth)):

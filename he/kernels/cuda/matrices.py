@@ -1,23 +1,32 @@
-"""Matrix products of ciphertexts on a GPU: sums of products of degree two, modulo one prime at a time.
+"""Matrix products of ciphertexts on a GPU: sums of products of degree two, modulo every prime.
 
-A thread adds up one word of a few neighbouring results, so that every word of the left side is read once for them. The
-left side stays on the GPU for many products, as matrices that share ciphertexts: so its rows are named by their
-addresses.
+A thread adds up one word of a few neighbouring results, so that every word of the left side is read once for them. Both
+sides lie on the GPU wherever their ciphertexts have been made, and matrices share ciphertexts: so rows are named by
+their addresses.
 """
 
 import numpy as np
 from numba import cuda, uint64
 
-from he.kernels.cuda.transform import THREADS, DeviceArray, DeviceTables, reduced_sum
-from he.kernels.cuda.words import madd, word_at
+from he.kernels.cuda.transform import (
+    MODULUS,
+    RADIX,
+    RADIX_QUOTIENT,
+    THREADS,
+    DeviceArray,
+    DeviceTables,
+    reduced_sum,
+)
+from he.kernels.cuda.words import below, madd, times, word_at
 from intnn.machine.cuda.launch import Launch, bound
 
 COLUMNS = 3  # of a row of the result, whose sums one thread holds in registers
 
 
-def matrix_kernel(left, right, memory, table, row, prime, rows, constants):  # type: ignore[no-untyped-def]
-    """Add products (c0 + c1 s)(d0 + d1 s): `products` describes the arguments, ``rows`` is the primes' number."""
-    k, n = cuda.grid(2)
+def matrix_kernel(left, right, memory, table, primes, constants):  # type: ignore[no-untyped-def]
+    """Add products (c0 + c1 s)(d0 + d1 s) modulo one prime: `products` describes the arguments."""
+    k, n, row = cuda.grid(3)
+    prime, rows = primes[row], primes.shape[0]
     i, first, count, place = table[n, 0], table[n, 1], table[n, 2], table[n, 3] + row
     low, high = cuda.local.array((COLUMNS, 3), uint64), cuda.local.array((COLUMNS, 3), uint64)
     for t in range(COLUMNS):
@@ -27,7 +36,7 @@ def matrix_kernel(left, right, memory, table, row, prime, rows, constants):  # t
         c0, c1 = word_at(left[i, j, 0, row], k), word_at(left[i, j, 1, row], k)
         for t in range(COLUMNS):
             if t < count:
-                d0, d1 = right[j, first + t, 0, k], right[j, first + t, 1, k]
+                d0, d1 = word_at(right[j, first + t, 0, row], k), word_at(right[j, first + t, 1, row], k)
                 low[t, 0], high[t, 0] = madd(low[t, 0], high[t, 0], c0, d0)
                 low[t, 1], high[t, 1] = madd(low[t, 1], high[t, 1], c0, d1)
                 low[t, 1], high[t, 1] = madd(low[t, 1], high[t, 1], c1, d0)
@@ -36,6 +45,13 @@ def matrix_kernel(left, right, memory, table, row, prime, rows, constants):  # t
         if t < count:
             for c in range(3):
                 memory[place + (3 * t + c) * rows, k] = reduced_sum(low[t, c], high[t, c], constants, prime)
+
+
+def raise_kernel(memory, constants):  # type: ignore[no-untyped-def]
+    """Multiply a residue with 2**52."""
+    k, j, c = cuda.grid(3)
+    p, r, r_quotient = constants[j, MODULUS], constants[j, RADIX], constants[j, RADIX_QUOTIENT]
+    memory[c, j, k] = below(times(memory[c, j, k], r, r_quotient, p), p)
 
 
 def lines(columns: int, first: int, stop: int) -> np.ndarray:
@@ -54,30 +70,44 @@ def lines(columns: int, first: int, stop: int) -> np.ndarray:
     return np.array(found, np.int64)
 
 
+def raised(tables: DeviceTables, memory: DeviceArray) -> Launch:
+    """Multiply residues with 2**52, as the left side of products holds them.
+
+    Args:
+        tables: The chain's.
+        memory: uint64 [polynomials, primes, N], at most 65535 polynomials; primes are the chain's first ones.
+
+    Returns:
+        What launches it.
+    """
+    threads, (polynomials, primes, N) = min(THREADS, tables.N), memory.shape
+    return bound(raise_kernel, (N // threads, primes, polynomials), threads, memory, tables.constants)
+
+
 def products(
     tables: DeviceTables,
     left: DeviceArray,
     right: DeviceArray,
     memory: DeviceArray,
     table: DeviceArray,
-    prime: tuple[int, int],
+    primes: DeviceArray,
 ) -> Launch:
-    """Multiply matrices of ciphertexts modulo one prime.
+    """Multiply matrices of ciphertexts.
 
     Args:
         tables: The chain's.
         left: int64 [rows, terms, 2, primes], the addresses of rows of residues on the GPU, times 2**52.
-        right: uint64 [terms, columns, 2, N], of that prime; at most `he.kernels.cuda.columns.MAX_TERMS` terms.
+        right: int64 [terms, columns, 2, primes], the same of residues as they are; at most
+            `he.kernels.cuda.columns.MAX_TERMS` terms.
         memory: uint64 [rows, N].
         table: int64 [n, 4], at most 65535 lines: a row of the left side, a column of the right side, the number of
             columns, and the place of the first of their results. A result has 3 primes rows, one after the other: the
             coefficients of 1, s and s**2.
-        prime: Its row among the primes of a ciphertext, and its index in the chain.
+        primes: int64 [primes], their indices in the chain.
 
     Returns:
         What launches it.
     """
-    row, index = prime
-    threads, primes = min(THREADS, tables.N), left.shape[3]
-    arguments = left, right, memory, table, row, index, primes, tables.constants
-    return bound(matrix_kernel, (tables.N // threads, len(table)), threads, *arguments)
+    threads = min(THREADS, tables.N)
+    grid = tables.N // threads, len(table), len(primes)
+    return bound(matrix_kernel, grid, threads, left, right, memory, table, primes, tables.constants)

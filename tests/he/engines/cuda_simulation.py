@@ -28,10 +28,13 @@ from he.engines.rns.algebra import Residues
 from he.engines.rns.buffers import Buffers
 from he.engines.rns.encoder import Encoder
 from he.engines.rns.engine import RnsEngine, encoder_of
+from he.engines.rns.products import Products
 from he.engines.rns.switching_keys import SwitchingKeys
 from he.engines.rns.threads import Workers, run_on
 from he.engines.rns.traces import Traces
 from he.engines.rns.weights import Weights
+from he.formats.compact import Form
+from he.formats.seal_bytes import SealDataError
 from he.formats.switching import RELINEARISATION
 from he.kernels.cuda.columns import root_bytes
 from he.kernels.cuda.transform import forget_tables
@@ -218,7 +221,9 @@ def traces(scheme):
     keys = SwitchingKeys.of(encoder, [(e, top, residues(top.primes, len(top.groups), 2)) for e in elements])
     given, higher = ([residues(parameters.primes[:primes], 2) for _ in range(5)] for primes in (level, 2))
     with Workers(1) as workers, pytest.MonkeyPatch.context() as patch:
-        patch.setattr("he.engines.rns.traces._BLOCK", 2)
+        patch.setattr(Traces, "_block", 2)
+        patch.setattr(CudaTraces, "_block", 2)
+        patch.setattr("he.engines.cuda.traces._TOGETHER", 2)
         for one in (CudaTraces(encoder, keys), Traces(encoder, keys, workers, Buffers())):
             found.append(
                 [one.packed(given, 5), *one.expanded(given[0], 5), one.packed(higher[:2], 2), one.packed(given, 5)]
@@ -229,11 +234,11 @@ def traces(scheme):
 
 
 def matrix_products(scheme):
-    """Matrices of ciphertexts, where less memory is free than all results take at once."""
+    """Matrices of ciphertexts, of whose results some are finished at once."""
     chosen = {"plain_modulus": 257} if scheme == "bfv" else {"scale_bits": 30}
     parameters = Parameters(scheme, N, (40, 40, 44), security="insecure", **chosen)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(products, "free_bytes", lambda: 2 * 8 * N * 7 * 30)
+        patch.setattr(products, "_TOGETHER", 4)
         return products_agree(parameters)
 
 
@@ -255,15 +260,39 @@ def what_training_refuses():
     return True
 
 
+def read_samples():
+    """Ciphertexts that travel are read with the fast engine's residues; what is none is refused with its words."""
+    rng, parameters = np.random.default_rng(8), Parameters("ckks", N, (40, 40, 44), security="insecure", scale_bits=30)
+    encoder, top, form = Encoder.of(parameters), Gadget.of(parameters, 2), Form.fresh(parameters)
+    zeros = np.zeros((len(top.groups), 2, len(top.primes), N), np.uint64)
+    switching = SwitchingKeys.of(encoder, [(RELINEARISATION, top, zeros)])
+    given = [random_ciphertext(form, rng) for _ in range(6)]
+    with Workers(1) as workers:
+        made, theirs = (kind.of(encoder, switching, workers, Buffers()) for kind in (CudaProducts, Products))
+        found, expected = made.read(given, form, 2, 3), theirs.read(given, form, 2, 3)
+        for of in (made, theirs):
+            with pytest.raises(SealDataError, match="its residues must be below their primes"):
+                of.read([*given[:5], b"\xff" * form.bytes], form, 2, 3)
+            with pytest.raises(SealDataError, match=f"a ciphertext must have {form.bytes} bytes, got 3"):
+                of.read([*given[:5], b"abc"], form, 2, 3)
+            with pytest.raises(ValueError, match="must be 2 rows of 3, at least one, got 5"):
+                of.read(given[:5], form, 2, 3)
+    shape = found.addresses.shape == expected.addresses.shape == (2, 3, 2, 2)
+    return shape and np.array_equal(found.memory.copy_to_host(), expected.rows())
+
+
 def a_head():
     """A head that is trained on two blocks of encrypted samples, in two steps."""
     plan = HeadPlan(40, FEATURES + 1, CLASSES, Descent(2, 2.5), security="insecure", ring_degree=N)
     heads = []
-    for engine in ("cuda", "rns"):
-        trainer = Trainer(plan, keys(plan)[1], 1, engine=engine)
-        for block in blocks(plan):
-            trainer.add(block)
-        heads.append(trainer.fit().to_bytes())
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(products, "_TOGETHER", 4)
+        patch.setattr("he.engines.cuda.traces._TOGETHER", 2)
+        for engine in ("cuda", "rns"):
+            trainer = Trainer(plan, keys(plan)[1], 1, engine=engine)
+            for block in blocks(plan):
+                trainer.add(block)
+            heads.append(trainer.fit().to_bytes())
     return len(blocks(plan)) == 2 and heads[0] == heads[1]
 
 
@@ -351,6 +380,7 @@ CHECKS = {
     "bfv, traces": lambda: traces("bfv"),
     "ckks, matrix products": lambda: matrix_products("ckks"),
     "bfv, matrix products": lambda: matrix_products("bfv"),
+    "samples that are read": read_samples,
     "a head": a_head,
     "what training refuses": what_training_refuses,
     "a lost device": lost_device,

@@ -43,6 +43,7 @@ CHECKS = [
     "bfv, traces",
     "ckks, matrix products",
     "bfv, matrix products",
+    "samples that are read",
     "a head",
     "what training refuses",
     "a lost device",
@@ -128,6 +129,24 @@ def test_merged_and_placed_launches_compute_what_single_steps_do(seed, length, p
     assert max(together) < plan.rows <= tape.rows
     assert len(plan.launches) <= len(tape.steps)
     assert plan.written == sum(len(step.written) for step in tape.steps)
+
+
+@settings(max_examples=10, deadline=None)
+@given(st.integers(0, 2**32 - 1), st.integers(1, 6), st.integers(1, 4), st.sampled_from([CKKS, BFV]), HOW)
+def test_copies_of_a_plan_compute_what_it_does_alone(seed, length, copies, parameters, how):
+    _, plan = written_down(seed, length, parameters, how)
+    many, size = plan.times(copies), plan.input_rows * len(plan.inputs)
+    memory = {place: hash(("input", place)) for place in range(copies * size)}
+    expected = []
+    for first in range(0, copies * size, size):
+        one = {place: memory[first + place] for place in range(size)}
+        run(plan.launches, one)
+        expected += [[one[place + i] for i in range(plan.output_rows)] for place in plan.outputs]
+    run(many.launches, memory)
+    assert [[memory[place + i] for i in range(many.output_rows)] for place in many.outputs] == expected
+    assert max(memory) < many.rows == copies * plan.rows
+    assert len(many.launches) == len(plan.launches)
+    assert many.written == copies * plan.written
 
 
 def test_independent_steps_of_one_kernel_are_one_launch():

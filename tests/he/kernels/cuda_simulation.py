@@ -261,29 +261,49 @@ def square_parts(seed):
 @few
 @given(seeds, st.integers(1, 3), st.integers(1, 9), st.integers(1, 6))
 def matrix_products(seed, rows_of, terms, columns):
-    """Sums of products of degree two, of the left side's second prime; from the second result on."""
+    """Sums of products of degree two, modulo two primes in any order; from the second result on."""
     rng = np.random.default_rng(seed)
-    j, total = int(rng.integers(len(PRIMES))), rows_of * columns
-    p = PRIMES[j]
-    x, y = residues(rng, (p,) * (rows_of * terms * 2)), residues(rng, (p,) * (terms * columns * 2))
-    raised = memory(np.array([[int(a) * R % p for a in row] for row in x], np.uint64))
-    left = np.zeros((rows_of, terms, 2, 2), np.int64)
-    left[..., 1] = address_of(raised) + 8 * N * np.arange(len(x)).reshape(left.shape[:3])
-    right = cuda.to_device(y.reshape(terms, columns, 2, N))
-    lines, held = matrices.lines(columns, min(1, total - 1), total), memory(x[:1], free=6 * total)
+    chosen, total = rng.permutation(len(PRIMES))[:2].tolist(), rows_of * columns
+    primes = [PRIMES[j] for j in chosen]
+    x, y = (residues(rng, primes * (2 * terms * count)).reshape(-1, 2, N) for count in (rows_of, columns))
+    times_r = [[int(a) * R % primes[i % 2] for a in row] for i, row in enumerate(x.reshape(-1, N))]
+    raised = memory(np.array(times_r, np.uint64))
+    there = memory(y.reshape(-1, N))
+
+    def addresses(held, *shape):
+        return cuda.to_device(address_of(held) + 8 * N * np.arange(2 * np.prod(shape)).reshape(*shape, 2))
+
+    left, right = addresses(raised, rows_of, terms, 2), addresses(there, terms, columns, 2)
+    lines, held = matrices.lines(columns, min(1, total - 1), total), memory(x[0, :1], free=6 * total)
     lines[:, 3] = 1 + 6 * lines[:, 3]
-    matrices.products(TABLES, cuda.to_device(left), right, held, cuda.to_device(lines), (1, j))(0)
-    a, b = x.reshape(rows_of, terms, 2, N).astype(object), y.reshape(terms, columns, 2, N).astype(object)
+    matrices.products(TABLES, left, right, held, cuda.to_device(lines), cuda.to_device(np.array(chosen)))(0)
+    a, b = x.reshape(rows_of, terms, 2, 2, N).astype(object), y.reshape(terms, columns, 2, 2, N).astype(object)
     for number in range(min(1, total - 1), total):
         i, k = divmod(number, columns)
         c, d, first = a[i], b[:, k], 1 + 6 * (number - min(1, total - 1))
         expected = (c[:, 0] * d[:, 0], c[:, 0] * d[:, 1] + c[:, 1] * d[:, 0], c[:, 1] * d[:, 1])
         for part, products_of in enumerate(expected):
-            assert written(held, first + 2 * part + 1) == [int(word) for word in products_of.sum(axis=0) % p]
-            assert written(held, first + 2 * part) == [UNWRITTEN] * N  # the other prime's row
+            for row, p in enumerate(primes):
+                sums = products_of[:, row].sum(axis=0) % p
+                assert written(held, first + 2 * part + row) == [int(word) for word in sums]
 
 
-CHECKS = forward, inverse, passes, combine, products, switch, extend, tensor, tensor_sums, square_parts, matrix_products
+@few
+@given(seeds)
+def raised(seed):
+    """Residues of two polynomials times 2**52, modulo the first three primes."""
+    primes = PRIMES[:3]
+    x = residues(np.random.default_rng(seed), primes * 2)
+    held = memory(x)
+    matrices.raised(TABLES, held.reshape(2, 3, N))(0)
+    for row, given_row in enumerate(x):
+        assert written(held, row) == [int(a) * R % primes[row % 3] for a in given_row]
+
+
+CHECKS = (
+    forward, inverse, passes, combine, products, switch, extend, tensor, tensor_sums, square_parts, matrix_products,
+    raised,
+)  # fmt: skip
 
 if __name__ == "__main__":
     prepare()

@@ -33,9 +33,10 @@ KERNELS = {
     "tensor": (rows.tensor_kernel, (ROWS, TABLE, ROWS), 64),
     "tensor sums": (rows.tensor_sums_kernel, (ROWS, TABLE, TABLE, ROWS), 64),
     "square parts": (rows.square_parts_kernel, (ROWS, TABLE, ROWS), 64),
+    "raise": (matrices.raise_kernel, (CUBE, ROWS), 40),
     "matrix products": (
         matrices.matrix_kernel,
-        (int64[:, :, :, ::1], uint64[:, :, :, ::1], ROWS, TABLE, int64, int64, int64, ROWS),
+        (int64[:, :, :, ::1], int64[:, :, :, ::1], ROWS, TABLE, int64[::1], ROWS),
         96,
     ),
 }

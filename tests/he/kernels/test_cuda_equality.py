@@ -18,6 +18,7 @@ NAMES = [
     "tensor_sums",
     "square_parts",
     "matrix_products",
+    "raised",
 ]
 
 

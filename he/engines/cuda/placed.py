@@ -1,0 +1,81 @@
+"""Ciphertexts on a GPU, between what makes them there and what takes them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from itertools import groupby
+from typing import Any
+
+import numpy as np
+
+from he.kernels.cuda.transform import DeviceArray
+from he.kernels.cuda.words import address_of
+from intnn.machine.cuda.device import reported
+
+
+class Placed:
+    """A ciphertext on a GPU, which keeps the memory where its rows are; numpy makes an array of the host of it.
+
+    Args:
+        memory: uint64 [rows, N].
+        first: the place of its first row; all others follow, those of the first polynomial first.
+        level: the number of a polynomial's rows.
+        gpu: a context in which the memory's GPU is in use.
+
+    Attributes:
+        shape: of the array, (2, level, N).
+    """
+
+    def __init__(self, memory: DeviceArray, first: int, level: int, gpu: AbstractContextManager[None]) -> None:
+        self.memory, self.first, self._gpu = memory, first, gpu
+        self.shape = 2, level, memory.shape[1]
+
+    @staticmethod
+    def all(memory: DeviceArray, level: int, gpu: AbstractContextManager[None]) -> list[Placed]:
+        """Return the ciphertexts that fill a memory one behind the other."""
+        return [Placed(memory, first, level, gpu) for first in range(0, len(memory), 2 * level)]
+
+    @property
+    def stop(self) -> int:
+        """The place behind its last row."""
+        return self.first + 2 * self.shape[1]
+
+    @property
+    def addresses(self) -> np.ndarray:
+        """The addresses of its rows, int64 [2, level]."""
+        _, level, N = self.shape
+        return address_of(self.memory) + 8 * N * np.arange(self.first, self.stop, dtype=np.int64).reshape(2, level)
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        """Copy it to the host, uint64 [2, level, N]; for numpy."""
+        with reported("copying a ciphertext from the GPU"), self._gpu:
+            rows: np.ndarray = self.memory[self.first : self.stop].copy_to_host()
+        return rows.reshape(self.shape).astype(dtype or rows.dtype, copy=False)
+
+
+def gather(ciphertexts: Sequence[np.ndarray | Placed], memory: DeviceArray, stream: Any) -> None:
+    """Copy ciphertexts of one level to the first rows of a memory, one behind the other."""
+    first = 0
+    for _, run in groupby(enumerate(ciphertexts), _run):
+        some = [ciphertext for _, ciphertext in run]
+        start, stop = some[0], some[-1]
+        if isinstance(start, Placed) and isinstance(stop, Placed):
+            source = start.memory[start.first : stop.stop]
+        else:
+            source = np.asarray(start).reshape(-1, memory.shape[1])
+        memory[first : first + len(source)].copy_to_device(source, stream=stream)
+        first += len(source)
+
+
+def take(rows: DeviceArray, outputs: Sequence[int], memory: DeviceArray, stream: Any) -> None:
+    """Copy the first outputs of a plan, whose places are given, to rows of another memory, as many as these are."""
+    rows.copy_to_device(memory[outputs[0] : outputs[0] + len(rows)], stream=stream)
+
+
+def _run(numbered: tuple[int, np.ndarray | Placed]) -> tuple[int, int]:
+    """Return what ciphertexts have alike that are copied at once: their memory, and where it would have the first."""
+    number, ciphertext = numbered
+    if isinstance(ciphertext, Placed):
+        return id(ciphertext.memory), ciphertext.first - number * (ciphertext.stop - ciphertext.first)
+    return 0, number
