@@ -26,7 +26,7 @@ from he.ring.gadget import Gadget, Gadgets
 from he.ring.slots import automorphism, trace_elements
 from intnn.machine.cuda.device import device, free_bytes, gpu_in_use, reported
 
-_MOST_ROWS_BYTES = 1 << 30  # of the memory in which ciphertexts are merged or split
+_MOST_ROWS_BYTES = 1 << 30  # of ciphertexts that are held at once, and of the memory in which they are merged or split
 _TOGETHER = 64  # pairs that are merged or split at once, at most: more fill no GPU better
 
 
@@ -57,8 +57,6 @@ class CudaTraces(Traces):
         ValueError: if a key is missing, or the encoder has other gadgets.
     """
 
-    _block = 8  # so many are held at once
-
     def __init__(self, encoder: Encoder, keys: SwitchingKeys, *, pairs: bool | None = None) -> None:
         device()
         with Workers(1) as workers:
@@ -78,6 +76,12 @@ class CudaTraces(Traces):
         self._boards: dict[tuple[_Work, int], tuple[Board, int]] = {}
         self._zeros: dict[int, Placed] = {}
         self._lock = threading.Lock()
+
+    @property
+    def _block(self) -> int:  # type: ignore[override]  # as deep as there is room for all ciphertexts of a block
+        with self._gpu:
+            room = min(_MOST_ROWS_BYTES, free_bytes() // 4)
+        return max(0, (room // (16 * self._N * self._encoder.parameters.levels)).bit_length() - 1)
 
     def _merged_together(self, block: list[np.ndarray | Placed], depth: int) -> np.ndarray | Placed:
         for index in range(depth):
