@@ -137,7 +137,11 @@ def products_agree(parameters: Parameters) -> bool:
             packed = made.packed([partial(np.copy, x) for x in left], 2, 3)
             turned = packed.addresses.transpose(1, 0, 2, 3)[:1]
             found.append([*made.sums(packed.addresses, right), *made.sums(turned, right[:2])])
-    return len(found[0]) == 15 and all(np.array_equal(x, y) for x, y in zip(*found, strict=True))
+            if parameters.scheme.exact:  # the level stays, and results are factors as they lie
+                results = [*made.held(packed.addresses, right)]
+                found[-1] += made.sums(turned, [results[:5], results[5:]])
+    expected = 20 if parameters.scheme.exact else 15
+    return len(found[0]) == expected and all(np.array_equal(x, y) for x, y in zip(*found, strict=True))
 
 
 def uniform(rng: np.random.Generator, primes: Sequence[int], N: int, *shape: int) -> np.ndarray:

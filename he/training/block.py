@@ -47,15 +47,20 @@ class Block(ValueObject):
         return sealed(Kind.TRAINING_BLOCK, self.origin, self.ciphertexts, **fields)
 
     @staticmethod
-    def from_bytes(data: bytes, plan: Frame) -> Block:
+    def from_bytes(data: bytes, plan: Frame, threads: int = 1) -> Block:
         """Read a block of a plan; its ciphertexts lie in the message and are looked at when they are used.
+
+        Args:
+            data: The message.
+            plan: The plan.
+            threads: The threads that may check its digest.
 
         Raises:
             MessageError: The message is damaged, of another plan, or has other parts than the plan's.
             TypeError: ``data`` is no bytes.
         """
         forms, names = plan.block_forms, ("owner", "number", "samples")
-        origin, fields, ciphertexts = opened(Kind.TRAINING_BLOCK, data, plan, forms, *names)
+        origin, fields, ciphertexts = opened(Kind.TRAINING_BLOCK, data, plan, forms, *names, threads=threads)
         block = Block(origin, fields["owner"], fields["number"], fields["samples"], ciphertexts)
         if block.samples > plan.block_samples:
             raise MessageError(f"a block must have at most {plan.block_samples} samples, got {block.samples}")

@@ -67,7 +67,7 @@ def sealed(kind: Kind, origin: Origin, ciphertexts: Ciphertexts, **fields: Any) 
 
 
 def opened(
-    kind: Kind, data: bytes, plan: Frame, forms: Sequence[Form], *names: str
+    kind: Kind, data: bytes, plan: Frame, forms: Sequence[Form], *names: str, threads: int = 1
 ) -> tuple[Origin, dict[str, Any], Ciphertexts]:
     """Return what run a message belongs to, its other fields, and its ciphertexts, which lie in it and are not copied.
 
@@ -79,13 +79,14 @@ def opened(
         plan: The plan that it must be of.
         forms: The forms of its ciphertexts, which are looked at when they are used.
         names: The names of its other fields.
+        threads: The threads that may check its digest.
 
     Raises:
         MessageError: The message is damaged, of another plan, or has other fields or lengths.
         TypeError: ``data`` is no bytes.
     """
     due = [form.bytes for form in forms]
-    fields, parts = open_message(kind, unchanging(kind, data, sum(due)), sum(due))
+    fields, parts = open_message(kind, unchanging(kind, data, sum(due)), sum(due), threads)
     require_fields(fields, "plan", "whitening", "keys", *names)
     origin = Origin(*(fields.pop(name) for name in ("plan", "whitening", "keys")))
     require_match(vars(origin), "plan", plan.digest, "plan; owners and trainer must agree on one")

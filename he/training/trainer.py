@@ -65,7 +65,8 @@ class SampleTrainer(Unstorable, ABC, Generic[PlanOf], instead="keep the blocks, 
     ) -> None:
         self.plan: PlanOf = instance(plan, self.plans, "plan")
         keys = read_keys(evaluation_keys, plan)
-        self._arithmetic, self._keys = Arithmetic(plan, keys, thread_count(threads), engine), keys.id
+        self._threads = thread_count(threads)
+        self._arithmetic, self._keys = Arithmetic(plan, keys, self._threads, engine), keys.id
         self._origin: Origin | None = None
         self._blocks: dict[tuple[str, int], _Samples] = {}
         self.samples = 0
@@ -86,7 +87,7 @@ class SampleTrainer(Unstorable, ABC, Generic[PlanOf], instead="keep the blocks, 
         """
         forms = self.plan.block_forms
         message = unchanging(Kind.TRAINING_BLOCK, message, sum(form.bytes for form in forms))
-        block = Block.from_bytes(message, self.plan)
+        block = Block.from_bytes(message, self.plan, self._threads)
         expected = self._origin or Origin(self.plan.digest, block.origin.whitening, self._keys)
         expected.require(block.origin)
         place = block.owner, block.number

@@ -63,5 +63,5 @@ def rotations(keys: Sequence[tuple[int, Gadget]]) -> list[int]:
 def stacked(arrays: Sequence[np.ndarray], dtype: type, N: int) -> np.ndarray:
     """Return arrays [.., N] as the rows of one."""
     return np.concatenate(
-        [np.asarray(array).reshape(-1, N).astype(dtype) for array in arrays] or [np.empty((0, N), dtype)]
+        [np.asarray(array).reshape(-1, N).astype(dtype, copy=False) for array in arrays] or [np.empty((0, N), dtype)]
     )

@@ -108,3 +108,10 @@ def test_no_bytes_are_a_type_error():
     for kind in (Block, EncryptedHead):
         with pytest.raises(TypeError, match="must be bytes"):
             kind.from_bytes("block", plan())
+
+
+def test_so_many_threads_check_the_digest():
+    (message, *_) = blocks()
+    assert Block.from_bytes(message, plan(), 3).to_bytes() == message
+    with pytest.raises(ValueError, match=r"`threads` must lie in .*, got 0"):
+        Block.from_bytes(message, plan(), 0)
