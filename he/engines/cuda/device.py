@@ -21,6 +21,7 @@ from he.kernels.tables.roots import quotient
 from intnn.machine.cuda.device import DeviceError, DeviceMemoryError, free_bytes, gpu_in_use, reported
 from intnn.machine.cuda.graph import Repeated
 from intnn.machine.cuda.launch import Launch
+from intnn.machine.cuda.pinned import address, start_copy
 
 Writing = Callable[[DeviceArray, Any], object]  # of a memory and a stream
 
@@ -66,15 +67,15 @@ class Resident:
         self.tables = transform.device_tables(chain)
         self.weights, self.orders = _there(weights), _there(orders)
         self.scales = cuda.to_device(transform.shifted(_not_empty(scales.reshape(-1, 2))))
-        self.steps = [(step.kernel, *map(cuda.to_device, _tables(step))) for step in plan.launches]
+        self.steps = [(step.kernel, [cuda.to_device(table) for table in _tables(step)]) for step in plan.launches]
         self._plan = plan
 
     def load(self, plan: Plan, stream: Any) -> None:
         """Have another plan's tables in the places of these: one of as many lines for the same kernels and scales."""
-        for old, new, (_, *places) in zip(self._plan.launches, plan.launches, self.steps, strict=True):
+        for old, new, (_, places) in zip(self._plan.launches, plan.launches, self.steps, strict=True):
             for before, after, there in zip(_tables(old), _tables(new), places, strict=True):
                 if not np.array_equal(before, after):
-                    there.copy_to_device(after, stream=stream)
+                    start_copy(address(there), address(after), after.nbytes, stream)
         self._plan = plan
 
 
@@ -126,7 +127,7 @@ class Board:
             # Outputs lie one behind the other, and are copied at once.
             self._outputs = [(first - plan.outputs[0], plan.output_rows) for first in plan.outputs]
             self._made = self._memory[plan.outputs[0] : plan.outputs[-1] + plan.output_rows] if plan.outputs else None
-            steps = [launch for step in resident.steps for launch in self._bound(*step)]
+            steps = [launch for kernel, given in resident.steps for launch in self._bound(kernel, *given)]
             self.launches = [*(self._requests.launches if self._requests else ()), *steps]
             self._start_on_bytes, self._start_on_rows = (Repeated(x, graph=graph) for x in (self.launches, steps))
 
@@ -142,7 +143,9 @@ class Board:
         residues = rows.reshape(count, 2, plan.input_rows // 2, tables.N)
         return parts, Requests(plan.form, tables.constants, residues, self._pieces)
 
-    def _bound(self, kernel: Kernel, table: DeviceArray, terms: DeviceArray, shares: DeviceArray) -> list[Launch]:
+    def _bound(
+        self, kernel: Kernel, table: DeviceArray, terms: DeviceArray = None, shares: DeviceArray = None
+    ) -> list[Launch]:
         """Return what launches a step on this memory."""
         resident, memory = self._resident, self._memory
         tables = resident.tables
@@ -265,9 +268,10 @@ class Board:
         return [rows[first : first + count] for first, count in self._outputs]
 
 
-def _tables(step: Step) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return a step's tables as they lie on the device."""
-    return step.table, _not_empty(step.terms), _not_empty(step.shares)
+def _tables(step: Step) -> list[np.ndarray]:
+    """Return those tables of a step that its kernel takes, as they lie on the device."""
+    further = [step.terms] if step.kernel.wide else []
+    return [_not_empty(table) for table in (step.table, *further, *([step.shares] if len(step.shares) else []))]
 
 
 def _there(array: np.ndarray | DeviceArray) -> DeviceArray:

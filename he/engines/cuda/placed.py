@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from itertools import groupby
 from typing import Any
@@ -12,6 +12,7 @@ import numpy as np
 from he.kernels.cuda.transform import DeviceArray
 from he.kernels.cuda.words import address_of
 from intnn.machine.cuda.device import reported
+from intnn.machine.cuda.pinned import address, start_copy
 
 
 class Placed:
@@ -55,22 +56,29 @@ class Placed:
 
 
 def gather(ciphertexts: Sequence[np.ndarray | Placed], memory: DeviceArray, stream: Any) -> None:
-    """Copy ciphertexts of one level to the first rows of a memory, one behind the other."""
-    first = 0
+    """Start copying ciphertexts of one level to the first rows of a memory, one behind the other."""
+    first, N = 0, memory.shape[1]
     for _, run in groupby(enumerate(ciphertexts), _run):
         some = [ciphertext for _, ciphertext in run]
         start, stop = some[0], some[-1]
         if isinstance(start, Placed) and isinstance(stop, Placed):
-            source = start.memory[start.first : stop.stop]
+            count = stop.stop - start.first
+            taken(memory, first, count, start.first)(start.memory, stream)
         else:
-            source = np.asarray(start).reshape(-1, memory.shape[1])
-        memory[first : first + len(source)].copy_to_device(source, stream=stream)
-        first += len(source)
+            words = np.ascontiguousarray(start, np.uint64)
+            count = words.size // N
+            start_copy(address(memory, N * first), address(words), words.nbytes, stream)
+        first += count
 
 
-def take(rows: DeviceArray, outputs: Sequence[int], memory: DeviceArray, stream: Any) -> None:
-    """Copy the first outputs of a plan, whose places are given, to rows of another memory, as many as these are."""
-    rows.copy_to_device(memory[outputs[0] : outputs[0] + len(rows)], stream=stream)
+def taken(target: DeviceArray, first: int, count: int, place: int) -> Callable[[DeviceArray, Any], None]:
+    """Return what starts copying so many rows of a memory, from a place on, to a target's, from ``first`` on."""
+
+    def take(memory: DeviceArray, stream: Any) -> None:
+        N = target.shape[1]
+        start_copy(address(target, N * first), address(memory, N * place), 8 * N * count, stream, on_gpu=True)
+
+    return take
 
 
 def _run(numbered: tuple[int, np.ndarray | Placed]) -> tuple[int, int]:

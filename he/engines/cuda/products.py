@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator, Sequence
-from functools import cached_property, partial
+from functools import cached_property
 from math import prod
 from typing import Any, NamedTuple
 
@@ -18,7 +18,7 @@ from numba import cuda
 
 from he.engines.cuda.device import Board, Resident, require_memory
 from he.engines.cuda.pieces import Pieces
-from he.engines.cuda.placed import Placed, gather, take
+from he.engines.cuda.placed import Placed, gather, taken
 from he.engines.cuda.places import places, stacked
 from he.engines.cuda.requests import Requests
 from he.engines.cuda.schemes import recorded
@@ -99,7 +99,7 @@ class CudaProducts(Products):
         self._named = [(RELINEARISATION, top)]
         self._device_keys = stacked([keys.key(RELINEARISATION, top).factors.rows()], np.uint64, self._N)
         self._boards: dict[int, tuple[Board, Plan, int]] = {}
-        self._lock = threading.Lock()
+        self._stream, self._lock = cuda.stream(), threading.Lock()
 
     @staticmethod
     def of(encoder: Encoder, keys: SwitchingKeys, workers: Workers, buffers: Buffers) -> CudaProducts:
@@ -149,7 +149,7 @@ class CudaProducts(Products):
         def write(memory: DeviceArray, stream: Any) -> None:
             matrices.products(board.tables, left, right, memory, there, primes)(stream)
 
-        board.evaluate_there(write, partial(take, found, plan.outputs))
+        board.evaluate_there(write, taken(found, 0, len(found), plan.outputs[0]))
         return found
 
     def _right(self, right: Sequence[Sequence[Any]], primes: int) -> _Right:
@@ -159,7 +159,8 @@ class CudaProducts(Products):
         if len(held) < len(ciphertexts):
             require_memory(8 * self._N * 2 * primes * len(ciphertexts))
             memory = cuda.device_array((2 * primes * len(ciphertexts), self._N), np.uint64)
-            gather(ciphertexts, memory, 0)
+            gather(ciphertexts, memory, self._stream)
+            self._stream.synchronize()
             held = Placed.all(memory, primes, self._gpu)
         addresses = np.array([one.addresses for one in held]).reshape(len(right), -1, 2, primes)
         return _Right(addresses, held)
@@ -232,10 +233,6 @@ class CudaApproximateProducts(CudaProducts, ApproximateProducts):
     @cached_property
     def _pieces(self) -> Pieces:
         return Pieces(PIECES * PIECE_BYTES, self._workers.threads)
-
-    @cached_property
-    def _stream(self) -> Any:
-        return cuda.stream()
 
 
 class CudaExactProducts(CudaProducts, ExactProducts):

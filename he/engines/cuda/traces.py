@@ -11,7 +11,7 @@ import numpy as np
 from numba import cuda
 
 from he.engines.cuda.device import Board, Resident
-from he.engines.cuda.placed import Placed, gather, take
+from he.engines.cuda.placed import Placed, gather, taken
 from he.engines.cuda.places import places, stacked
 from he.engines.cuda.schemes import recorded
 from he.engines.cuda.tape import Kernel, Plan, Tape
@@ -114,12 +114,13 @@ class CudaTraces(Traces):
             board, copies = self._board(work, level)
             plan = self._plan(work, level, index, copies)
             board.load(plan)
-            size = 2 * level
-            made = cuda.device_array((size * len(given) // work.takes * work.makes, self._N), np.uint64)
-            for first in range(0, len(given), copies * work.takes):
-                some, place = given[first : first + copies * work.takes], size * first // work.takes * work.makes
-                rows = made[place : place + size * copies * work.makes]
-                board.evaluate_there(partial(gather, some), partial(take, rows, plan.outputs))
+            units, size = len(given) // work.takes, 2 * level * work.makes
+            made = cuda.device_array((size * units, self._N), np.uint64)
+            for first in range(0, units, copies):
+                stop = min(first + copies, units)
+                some = given[work.takes * first : work.takes * stop]
+                take = taken(made, size * first, size * (stop - first), plan.outputs[0])
+                board.evaluate_there(partial(gather, some), take)
         return Placed.all(made, level, self._gpu)
 
     def _zero(self, level: int) -> Placed:

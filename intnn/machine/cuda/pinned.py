@@ -38,27 +38,29 @@ def pinned(shape: tuple[int, ...], dtype: DTypeLike) -> Array:
 def address(array: Any, first: int = 0) -> Any:
     """Return where an element of a contiguous array lies, on the host or on the GPU, as `start_copy` takes it.
 
-    It is an address, and the array must outlive it; in the simulator, which has none, the array from there on.
+    It is an address, and the array must outlive it; in the simulator, which has none, all elements from there on.
     """
     if SIMULATED:
-        return array[first:]
+        return array.reshape(array.size)[first:]
     start = array.ctypes.data if isinstance(array, np.ndarray) else array.device_ctypes_pointer.value
     return start + first * array.dtype.itemsize
 
 
-def start_copy(there: Any, here: Any, size: int, stream: Any) -> None:
+def start_copy(there: Any, here: Any, size: int, stream: Any, *, on_gpu: bool = False) -> None:
     """Start copying to the GPU, which must be in use by this thread.
 
     Args:
         there: The `address` on the GPU.
-        here: The one on the host.
+        here: The one on the host, or on the GPU. What is on the host and not pinned has been read when this returns.
         size: The number of bytes.
         stream: A stream of Numba's, not 0.
+        on_gpu: Whether it is copied from there.
     """
     if SIMULATED:
-        count = size // here.itemsize
+        count = size // here.dtype.itemsize
         there[:count].copy_to_device(here[:count], stream=stream)
         return
     from numba.cuda.cudadrv.driver import driver
 
-    driver.cuMemcpyHtoDAsync(there, here, size, int(stream.handle))
+    start = driver.cuMemcpyDtoDAsync if on_gpu else driver.cuMemcpyHtoDAsync
+    start(there, here, size, int(stream.handle))

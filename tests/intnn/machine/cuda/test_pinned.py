@@ -19,3 +19,10 @@ def test_the_driver_is_asked_with_addresses(monkeypatch):
     monkeypatch.setitem(vars(driver), "cuMemcpyHtoDAsync", lambda *given: asked.append(given))
     start_copy(address(there, 5), address(here, 2), 24, SimpleNamespace(handle=c_size_t(77).value))
     assert asked == [((1 << 40) + 40, here[2:].ctypes.data, 24, 77)]
+
+
+def test_what_lies_there_is_copied_there(monkeypatch):
+    asked, there = [], SimpleNamespace(device_ctypes_pointer=c_size_t(1 << 40), dtype=np.dtype(np.uint64))
+    monkeypatch.setitem(vars(driver), "cuMemcpyDtoDAsync", lambda *given: asked.append(given))
+    start_copy(address(there, 5), address(there, 2), 24, SimpleNamespace(handle=77), on_gpu=True)
+    assert asked == [((1 << 40) + 40, (1 << 40) + 16, 24, 77)]
