@@ -143,7 +143,6 @@ class CudaProducts(Products):
         count, size = int(table[-1, 2:].sum()), plan.output_rows  # the last line's number and its results
         table[:, 3] *= plan.input_rows
         left, right, primes = sides
-        require_memory(8 * self._N * count * size)
         found, there = cuda.device_array((count * size, self._N), np.uint64), cuda.to_device(table)
 
         def write(memory: DeviceArray, stream: Any) -> None:

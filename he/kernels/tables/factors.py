@@ -63,13 +63,13 @@ class Factors(Unstorable, instead="pack the polynomials again"):
 
     def rows(self) -> np.ndarray:
         """Copy all rows to words of eight bytes, uint64 [rows, N], one polynomial after the other."""
-        N = self._N
-        result = np.zeros((self.addresses.size, N, 8), np.uint8)
+        result = np.empty((self.addresses.size, self._N), np.uint64)
         starts = (self.addresses.ravel() - self.memory.ctypes.data).tolist()
         for i, (row, start) in enumerate(zip(result, starts, strict=True)):
             width = _width(self._moduli[i % len(self._moduli)])
-            row[:, :width] = self.memory[start : start + N * width].reshape(N, width)
-        return result.view("<u8")[..., 0].astype(np.uint64, copy=False)
+            words = np.ndarray(self._N, "<u8", self.memory, start, (width,))  # what is above a word is of the next ones
+            np.bitwise_and(words, (1 << 8 * width) - 1, out=row)
+        return result
 
     @staticmethod
     def size(N: int, moduli: Sequence[int]) -> int:
