@@ -5,12 +5,13 @@ An operation begins as soon as the values that it reads exist, and large operati
 
 from __future__ import annotations
 
-import threading
+from _thread import start_new_thread
 from collections import deque
 from collections.abc import Callable, Sequence
 from functools import partial
 from heapq import heappop, heappush
 from itertools import pairwise
+from threading import Lock
 from typing import Generic, TypeVar
 
 from he.program.algebra import Algebra, apply
@@ -19,6 +20,7 @@ from he.program.program import Program
 
 V = TypeVar("V")
 Task = Callable[[], object]
+Waiting = deque[Lock]  # of threads, each with a lock that it waits for
 
 
 class Workers:
@@ -27,6 +29,10 @@ class Workers:
     It is a context manager; within the context, ``threads`` - 1 helpers work beside the caller. Where an interrupt has
     left the context before they were done, the next one, or `end`, waits for them first, and tasks that nobody had
     begun are forgotten.
+
+    Threads are begun by one call, and wait for each other by locks alone, which an interrupt finds taken or not: one in
+    the middle of Python's conditions may leave their lock taken for ever, and one in the middle of joining a thread may
+    call it over while it runs (Python 3.11 and 3.12).
 
     Args:
         threads: the number of threads, at least 1, with the caller's.
@@ -39,18 +45,19 @@ class Workers:
         self.threads = threads
         self._tasks: deque[Task] = deque()
         self._parts: deque[Task] = deque()
-        self._lock = threading.Lock()
-        self._free, self._joining = threading.Condition(self._lock), threading.Condition(self._lock)
+        self._lock = Lock()
+        self._free: Waiting = deque()
+        self._joining: Waiting = deque()
         self._context: object | None = None  # another one each time that the context is entered
-        self._helpers: list[threading.Thread] = []
+        self._helpers: list[Lock] = []  # each is taken by a helper while it works
 
     def __enter__(self) -> Workers:
         self.end()
         context = self._context = object()
         for _ in range(self.threads - 1):
-            helper = threading.Thread(target=self._help, args=(context,), daemon=True)
-            self._helpers.append(helper)  # before it can have begun
-            helper.start()
+            working = Lock()
+            self._helpers.append(working)  # before it can have begun
+            start_new_thread(self._help, (context, working))
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -60,10 +67,11 @@ class Workers:
         """Leave the context; return once no helper works on anything, also where this was interrupted before."""
         with self._lock:
             self._context = None
-            self._free.notify_all()
+            _wake(self._free)
+            _wake(self._joining)  # again, if an interrupt came between
         while self._helpers:
-            if self._helpers[-1].is_alive():  # one that has not begun finds that its context is over
-                self._helpers[-1].join()
+            with self._helpers[-1]:  # one that begins later finds that its context is over
+                pass
             self._helpers.pop()
         self._tasks.clear()  # now, and not while a helper waits for parts of its task
         self._parts.clear()
@@ -89,12 +97,12 @@ class Workers:
             with self._lock:
                 left -= 1
                 if left == 0:
-                    self._joining.notify_all()
+                    _wake(self._joining)
 
         with self._lock:
             self._parts.extend(lambda part=part: counted(part) for part in parts)  # type: ignore[misc]
             for waiting in (self._free, self._joining):
-                waiting.notify(len(parts) - 1)
+                _wake(waiting, len(parts) - 1)
         # A thread that waits for parts takes no other task: that may wait for parts too, and so on without end.
         self._until(lambda: left == 0, self._joining, self._parts)
         if failures:
@@ -109,29 +117,43 @@ class Workers:
         """Leave a task, which must not raise, to a free thread; parts of operations that have begun come first."""
         with self._lock:
             self._tasks.append(task)
-            self._free.notify()
+            _wake(self._free, 1)
 
     def wake(self) -> None:
         """Let waiting threads test their conditions again."""
         with self._lock:
-            self._free.notify_all()
+            _wake(self._free)
 
     def until(self, is_over: Callable[[], bool]) -> None:
         """Work on tasks until the condition holds; the thread that makes it true must call `wake`."""
         self._until(is_over, self._free, self._parts, self._tasks)
 
-    def _until(self, is_over: Callable[[], bool], changed: threading.Condition, *queues: deque[Task]) -> None:
+    def _until(self, is_over: Callable[[], bool], waiting: Waiting, *queues: deque[Task]) -> None:
         while True:
-            with changed:
-                while not any(queues) and not is_over():
-                    changed.wait()
+            with self._lock:
                 if is_over():
                     return
-                task = next(queue for queue in queues if queue).popleft()
-            task()
+                task = next((queue.popleft() for queue in queues if queue), None)
+                if task is None:
+                    turn = Lock()
+                    turn.acquire()
+                    waiting.append(turn)
+            if task is None:
+                turn.acquire()  # once it is released by `_wake`
+            else:
+                task()
 
-    def _help(self, context: object) -> None:
-        self.until(lambda: self._context is not context)
+    def _help(self, context: object, working: Lock) -> None:
+        with working:
+            self.until(lambda: self._context is not context)
+
+
+def _wake(waiting: Waiting, count: int | None = None) -> None:
+    """Let so many waiting threads go on, or all; who calls this holds the lock by which they began to wait."""
+    for _ in range(len(waiting) if count is None else min(count, len(waiting))):
+        if waiting[0].locked():  # an interrupt may have come between these two
+            waiting[0].release()
+        waiting.popleft()
 
 
 def run_on(
@@ -157,7 +179,7 @@ class _Run(Generic[V]):
         self._workers, self._program, self._algebra, self._made = workers, program, algebra, made
         self._values: dict[int, V] = {}
         self._failure: BaseException | None = None
-        self._lock = threading.Lock()
+        self._lock = Lock()
         self._ready: list[int] = []  # a heap of positions: in their order, few values wait
         operations = program.operations
         defined_by = [position for position, operation in enumerate(operations) for _ in range(results(operation))]

@@ -1,5 +1,6 @@
 """Copies through pinned memory, on a GPU that is made up, which reads as late as it may."""
 
+import sys
 import threading
 from contextlib import contextmanager
 from itertools import count
@@ -238,7 +239,8 @@ def test_a_thread_that_an_interrupt_has_left_fills_no_piece_of_the_next_copy(mon
     """A second Ctrl-C comes while the first one waits for a thread that fills a piece, and that may fail later."""
     first, second = (at_any_address(np.random.default_rng(seed), [800]) for seed in range(2))
     one, other, stream, fill = np.zeros(800, np.uint64), np.zeros(800, np.uint64), Lazy(), pieces._fill
-    slow, may_end, left, record = threading.Event(), threading.Event(), [], Event.record
+    slow, may_end, ended = threading.Event(), threading.Event(), threading.Event()
+    left, record = [], Event.record
 
     def interrupted(piece, *given):
         if threading.current_thread() is threading.main_thread():
@@ -254,26 +256,30 @@ def test_a_thread_that_an_interrupt_has_left_fills_no_piece_of_the_next_copy(mon
         parts[0]()
 
     def recorded(event, stream):
-        if fails and threading.current_thread() is left[0]:
+        is_left = threading.current_thread() is left[0]
+        if not (fails and is_left):
+            record(event, stream)
+        if is_left:
+            ended.set()
+        if fails and is_left:
             raise RuntimeError("the GPU was lost")
-        record(event, stream)
 
     def filled(piece, *given):
         fill(piece, *given)
         if np.shares_memory(piece, left[1]):
             may_end.set()
-            threading.Thread.join(left[0])
+            ended.wait(5)
 
-    def no_join(_):
+    def interrupted_too(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(threading, "excepthook", lambda _: None)
+    monkeypatch.setattr(sys, "unraisablehook", lambda _: None)
     monkeypatch.setattr(Event, "record", recorded)
     with pieces_of(100, 800, 2, share=1, count=4) as through:
         monkeypatch.setattr(pieces, "_fill", interrupted)
         with monkeypatch.context() as patch:
             patch.setattr(Workers, "all", begun_by_both)
-            patch.setattr(threading.Thread, "join", no_join)
+            patch.setattr(Workers, "__exit__", interrupted_too)
             with pytest.raises(KeyboardInterrupt):
                 through.copy(first, through.cut(one), stream)
         monkeypatch.setattr(pieces, "_fill", filled)

@@ -1,7 +1,9 @@
 """Two engines, the same answers; and as many threads as wanted."""
 
+import signal
 import threading
 import time
+from functools import partial
 
 import numpy as np
 import pytest
@@ -10,7 +12,7 @@ from hypothesis import strategies as st
 
 from he import ParameterError, compile_exact
 from he.engines.rns.encode import encode_exact
-from he.engines.rns.threads import Workers, run_on
+from he.engines.rns.threads import Workers, _wake, run_on
 from he.formats.messages import Kind, open_message
 from he.program.algebra import run
 from he.program.recorder import Recorder
@@ -19,6 +21,10 @@ from intnn.testing import int_networks
 from tests.he.conftest import Party, session
 from tests.interrupts import interrupted_at
 
+PYTHONS_WAITS = tuple(
+    getattr(threading.Condition, name)
+    for name in ("__enter__", "__exit__", "wait", "_release_save", "_acquire_restore")
+)
 ENGINES = {"rns": ("rns", None), "rns, 1 thread": ("rns", 1), "seal": ("seal", None)}
 
 
@@ -203,6 +209,51 @@ def test_what_an_interrupt_leaves_behind_is_over_before_anything_else_begins():
         assert done[:1] == ["late"] * begun.is_set()
         assert threading.active_count() < 10
     assert number > 20
+
+
+def test_an_interrupt_leaves_no_lock_that_is_never_free_again():
+    """Wherever it comes while threads wait for each other, also within Python's own waiting."""
+    waits = (Workers.all, Workers._until, Workers.later, Workers.wake, Workers.end, _wake, *PYTHONS_WAITS)
+    number, came = 0, True
+    while came:
+        workers = Workers(3)
+        with interrupted_at(number, *waits) as interrupt, workers:
+            workers.later(lambda: None)
+            workers.all([partial(time.sleep, 0.001) for _ in range(4)])
+        number, came = number + 1, interrupt.came
+
+        def again(workers=workers):
+            with workers:
+                workers.all([lambda: None] * 4)
+
+        after = threading.Thread(target=again, daemon=True)
+        after.start()
+        after.join(20)
+        assert not after.is_alive(), number
+    assert number > 50
+
+
+def test_threads_are_waited_for_after_a_second_interrupt():
+    """The second Ctrl-C comes while the first one waits for them."""
+
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    workers, begun, may_end, ended = Workers(2), threading.Event(), threading.Event(), []
+    before = signal.signal(signal.SIGALRM, interrupt)
+    try:
+        workers.__enter__()
+        workers.later(lambda: (begun.set(), may_end.wait(), time.sleep(0.1), ended.append(None)))
+        assert begun.wait(60)
+        signal.setitimer(signal.ITIMER_REAL, 0.2)
+        with pytest.raises(KeyboardInterrupt):
+            workers.end()
+    finally:
+        signal.signal(signal.SIGALRM, before)
+    assert not ended
+    may_end.set()
+    with workers:
+        assert ended
 
 
 @pytest.mark.parametrize("threads", [1, 2, 4])
