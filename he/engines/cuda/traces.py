@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
+from dataclasses import replace
 from enum import Enum
 from functools import partial
 
@@ -12,9 +13,9 @@ from numba import cuda
 
 from he.engines.cuda.device import Board, Resident
 from he.engines.cuda.placed import Placed, gather, taken
-from he.engines.cuda.places import places, stacked
+from he.engines.cuda.places import key_rows, places, stacked
 from he.engines.cuda.schemes import recorded
-from he.engines.cuda.tape import Kernel, Plan, Tape
+from he.engines.cuda.tape import Kernel, Plan, Step, Tape
 from he.engines.rns.buffers import Buffers
 from he.engines.rns.encoder import Encoder
 from he.engines.rns.switching_keys import SwitchingKeys
@@ -72,8 +73,7 @@ class CudaTraces(Traces):
         self._orders = stacked([automorphism(self._N, element) for element in elements], np.int32, self._N)
         self._key_rows = stacked(found, np.uint64, self._N)
         self._power_rows = np.concatenate(self._powers).reshape(-1, self._N)
-        self._plans: dict[tuple[_Work, int, int, int], Plan] = {}
-        self._boards: dict[tuple[_Work, int], tuple[Board, int]] = {}
+        self._boards: dict[tuple[_Work, int], tuple[Board, Plan, int]] = {}
         self._zeros: dict[int, Placed] = {}
         self._lock = threading.Lock()
 
@@ -101,19 +101,13 @@ class CudaTraces(Traces):
         even, odd = self._all_of(_Work.DIVIDE, [x], index)
         return even, odd if both else None
 
-    def _there(self, x: np.ndarray) -> Placed:
-        """Return a ciphertext of the host on the GPU."""
-        with reported("copying a ciphertext to the GPU"), self._gpu:
-            return Placed(cuda.to_device(x.reshape(-1, self._N)), 0, x.shape[1], self._gpu)
-
     def _all_of(self, work: _Work, given: list[np.ndarray | Placed], index: int) -> list[Placed]:
         """Do some work with all ciphertexts, by the automorphism of an index; one that is missing at the end is 0."""
         level = given[0].shape[1]
         given = [*given, *[self._zero(level)] * (-len(given) % work.takes)]
         with self._lock, reported("merging or splitting ciphertexts on the GPU"), self._gpu:
-            board, copies = self._board(work, level)
-            plan = self._plan(work, level, index, copies)
-            board.load(plan)
+            board, plan, copies = self._board(work, level)
+            board.load(self._turned(plan, index))
             units, size = len(given) // work.takes, 2 * level * work.makes
             made = cuda.device_array((size * units, self._N), np.uint64)
             for first in range(0, units, copies):
@@ -125,32 +119,47 @@ class CudaTraces(Traces):
 
     def _zero(self, level: int) -> Placed:
         if level not in self._zeros:
-            self._zeros[level] = self._there(np.zeros((2, level, self._N), np.uint64))
+            with reported("copying a ciphertext to the GPU"), self._gpu:
+                rows = cuda.to_device(np.zeros((2 * level, self._N), np.uint64))
+            self._zeros[level] = Placed(rows, 0, level, self._gpu)
         return self._zeros[level]
 
-    def _plan(self, work: _Work, level: int, index: int, copies: int) -> Plan:
-        """Return the plan of so much work, whose constants are the rows of all powers."""
-        key = work, level, index, copies
-        if key not in self._plans:
-            tape = Tape()
-            recorded = _RecordedTraces(self._encoder, self._named, tape)
-            tape.inputs = [tape.new(2, level) for _ in range(work.takes)]
-            tape.outputs = recorded.made(work, tape.inputs, index)
-            self._plans[key] = Plan.of(tape).times(copies)
-        return self._plans[key]
+    def _plan(self, work: _Work, level: int) -> Plan:
+        """Return the plan of some work by the first automorphism, whose constants are the rows of all powers."""
+        tape = Tape()
+        recorded = _RecordedTraces(self._encoder, self._named, tape)
+        tape.inputs = [tape.new(2, level) for _ in range(work.takes)]
+        tape.outputs = recorded.made(work, tape.inputs)
+        return Plan.of(tape)
 
-    def _board(self, work: _Work, level: int) -> tuple[Board, int]:
-        """Return what does some work at a level, by the automorphism of any index, and how often at once."""
+    def _turned(self, plan: Plan, index: int) -> Plan:
+        """Return a plan for another automorphism, whose key, permutation and powers follow those of the ones before."""
+        key = key_rows(self._named[0][1])
+        further = {  # to the columns of tables and of terms, see `he.kernels.cuda.rows`
+            Kernel.SWITCH: ([0, 0, 0, 0, 0, 0, 0, 1], [0, key, key]),
+            Kernel.PRODUCTS: ([0, 0, 0, 0, 0], [0, 0, 2 * self._encoder.parameters.levels]),
+        }
+
+        def turned(step: Step) -> Step:
+            if step.kernel not in further:
+                return step
+            table, terms = (index * np.array(columns) for columns in further[step.kernel])
+            return replace(step, table=step.table + table, terms=step.terms + terms)
+
+        return replace(plan, launches=tuple(map(turned, plan.launches)))
+
+    def _board(self, work: _Work, level: int) -> tuple[Board, Plan, int]:
+        """Return what does some work at a level, its plan by the first automorphism, and how much it does at once."""
         if (work, level) not in self._boards:
             if any(other != level for _, other in self._boards):
                 self._boards.clear()
-            room = min(_MOST_ROWS_BYTES, free_bytes() // 4)
-            copies = max(1, min(_TOGETHER, room // (8 * self._N * self._plan(work, level, 0, 1).rows)))
-            plan = self._plan(work, level, 0, copies)
+            one, room = self._plan(work, level), min(_MOST_ROWS_BYTES, free_bytes() // 4)
+            copies = max(1, min(_TOGETHER, room // (8 * self._N * one.rows)))
+            plan = one.times(copies)
             resident = Resident(plan, self._encoder.chain, self._power_rows, self._orders)
             board = Board(resident, plan, self._key_rows, from_host=False)
             self._power_rows, self._orders = resident.weights, resident.orders
-            self._key_rows, self._boards[work, level] = board.keys, (board, copies)
+            self._key_rows, self._boards[work, level] = board.keys, (board, plan, copies)
         return self._boards[work, level]
 
 
@@ -158,30 +167,30 @@ class _RecordedTraces:
     """Merging and splitting as `he.engines.rns.traces` has it, written down; ciphertexts are the numbers of rows."""
 
     def __init__(self, encoder: Encoder, named: Sequence[tuple[int, Gadget]], tape: Tape) -> None:
-        self._elements, self._tape, self._levels = [element for element, _ in named], tape, encoder.parameters.levels
+        self._element, self._tape, self._levels = named[0][0], tape, encoder.parameters.levels
         constants = places(Weights({}, {}, {}), named)
         self._algebra = recorded(encoder.parameters.scheme)(encoder, constants, False, tape)
 
-    def made(self, work: _Work, given: list[np.ndarray], index: int) -> list[np.ndarray]:
-        """Write some work down, and return the rows of what it makes."""
+    def made(self, work: _Work, given: list[np.ndarray]) -> list[np.ndarray]:
+        """Write some work by the first automorphism down, and return the rows of what it makes."""
         if work is _Work.MERGE:
             even, odd = given
-            turned = self._power(odd, index, 0)
-            image = self._image(self._algebra.combined([(even, 1), (turned, -1)]), index)
+            turned = self._power(odd, 0)
+            image = self._image(self._algebra.combined([(even, 1), (turned, -1)]))
             return [self._algebra.combined([(even, 1), (turned, 1), (image, 1)])]
         (x,) = given
-        image = self._image(x, index)
+        image = self._image(x)
         return [
             self._algebra.combined([(x, 1), (image, 1)]),
-            self._power(self._algebra.combined([(x, 1), (image, -1)]), index, 1),
+            self._power(self._algebra.combined([(x, 1), (image, -1)]), self._levels),
         ]
 
-    def _power(self, rows: np.ndarray, index: int, back: int) -> np.ndarray:
-        """Multiply with X**h for the distance of an index, or with X**-h."""
-        base, out = (2 * index + back) * self._levels, self._tape.new(*rows.shape)
-        sums = [([(*rows[:, j], base + j)], (*out[:, j], j)) for j in range(rows.shape[1])]
+    def _power(self, rows: np.ndarray, first: int) -> np.ndarray:
+        """Multiply with a power, which has these rows of factors from the first on."""
+        out = self._tape.new(*rows.shape)
+        sums = [([(*rows[:, j], first + j)], (*out[:, j], j)) for j in range(rows.shape[1])]
         self._tape.write_sums(Kernel.PRODUCTS, sums)
         return out
 
-    def _image(self, rows: np.ndarray, index: int) -> np.ndarray:
-        return self._algebra.mod_down(self._algebra.automorphism(Value(rows), self._elements[index]))
+    def _image(self, rows: np.ndarray) -> np.ndarray:
+        return self._algebra.mod_down(self._algebra.automorphism(Value(rows), self._element))
