@@ -23,6 +23,7 @@ from he.engines.rns.value import Value
 from he.engines.rns.weights import Weights
 from he.formats.switching import RELINEARISATION
 from he.kernels.cuda import transform
+from he.kernels.cuda.tables import device_tables
 from he.kernels.passes import evaluate
 from he.kernels.tables.chain import chain
 from he.ring.gadget import Gadget
@@ -179,16 +180,16 @@ def workloads(N: int, count: int) -> Iterator[Timed]:
 def transforms(N: int, count: int) -> Timed:
     """Forward transforms of all rows, as a graph."""
     tables = chain(N, ntt_primes(BITS, N))
-    x, device = random_rows(tables, 2 * count), transform.device_tables(tables)
-    held, there, _, _ = transform_memory(tables, x)
+    x, device = random_rows(tables, 2 * count), device_tables(tables)
+    held, there, _, scales = transform_memory(tables, x)
 
     def peer() -> None:
         for i, row in enumerate(x):
             evaluate.forward(tables.tables, row, i % LEVELS)
 
     name = f"NTT, N = {N}, {LEVELS} primes{_number(count)}"
-    step = Step(Kernel.FORWARD, there.copy_to_host(), np.empty((0, 1), np.int64), np.empty(0))
-    return Timed(name, Repeated(transform.forward(device, held, there)), peer, (step,), N, count)
+    step = Step(Kernel.FORWARD, there.copy_to_host().view(np.int64), np.empty((0, 1), np.int64), np.empty(0))
+    return Timed(name, Repeated(transform.forward(device, held, there, scales)), peer, (step,), N, count)
 
 
 def timed(operation: Operation, parameters: Parameters, count: int) -> Timed:

@@ -26,6 +26,7 @@ from he.formats.compact import Form
 from he.formats.switching import RELINEARISATION
 from he.kernels.cuda import columns, transform
 from he.kernels.cuda.columns import NONE, PIECES
+from he.kernels.cuda.tables import MODULUS, ONE, DeviceArray, device_tables, with_quotients
 from he.kernels.passes import evaluate
 from he.kernels.tables.chain import Chain, chain
 from he.parties.rehearsal import random_ciphertext
@@ -87,8 +88,8 @@ def transforms_agree(N: int, count: int) -> bool:
     tables = chain(N, ntt_primes(BITS, N))
     x = random_rows(tables, count)
     held, there, back, scales = transform_memory(tables, x)
-    device = transform.device_tables(tables)
-    run(transform.forward(device, held, there))
+    device = device_tables(tables)
+    run(transform.forward(device, held, there, scales))
     expected = x.copy()
     for i, row in enumerate(expected):
         evaluate.forward(tables.tables, row, i % LEVELS)
@@ -104,7 +105,7 @@ def arrivals_agree(N: int, count: int) -> bool:
     """
     rng, numbers = np.random.default_rng(0), (*((1 << 64) // m + 2 | 1 for m in (4, 5)), *ntt_primes(BITS, N))
     constants = np.zeros((len(numbers), 6), np.uint64)
-    constants[:, transform.MODULUS], constants[:, transform.ONE] = numbers, [(1 << 64) // p for p in numbers]
+    constants[:, MODULUS], constants[:, ONE] = numbers, [(1 << 64) // p for p in numbers]
     equal, stream = [], cuda.stream()
     for seeded in (True, False):
         form = Form(numbers, N, True, 1.0, seeded)
@@ -157,19 +158,14 @@ def random_rows(tables: Chain, count: int) -> np.ndarray:
     return x
 
 
-def transform_memory(tables: Chain, x: np.ndarray) -> tuple[transform.DeviceArray, ...]:
+def transform_memory(tables: Chain, x: np.ndarray) -> tuple[DeviceArray, ...]:
     """The memory of rows and their transforms, the tables of both transforms, and their scales."""
-    rows, degrees = len(x), [(pow(tables.N, -1, p), p) for p in tables.primes]
-    scales = np.array([(w, (w << 52) // p) for w, p in degrees], np.int64)
+    rows, scales = len(x), with_quotients([(pow(tables.N, -1, p), p) for p in tables.primes])
     there = [(i, rows + i, i % LEVELS, NONE, NONE, 0) for i in range(rows)]
     back = [(rows + i, i, i % LEVELS, i % LEVELS) for i in range(rows)]
     held = np.concatenate([x, np.full_like(x, (1 << 64) - 1)])
-    return (
-        cuda.to_device(held),
-        cuda.to_device(np.array(there)),
-        cuda.to_device(np.array(back)),
-        cuda.to_device(transform.shifted(scales)),
-    )
+    lines = (np.array(table, np.int64).view(np.uint64) for table in (there, back))
+    return cuda.to_device(held), *map(cuda.to_device, lines), cuda.to_device(scales)
 
 
 def checks(N: int) -> Iterator[tuple[str, Callable[[], bool]]]:

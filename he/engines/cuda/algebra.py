@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Sequence
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -65,6 +66,11 @@ class Recorded(Lazy):
         """Return a number modulo a prime times 2**52, as kernels take it."""
         p = self._chain[prime]
         return (number % p << WORD) % p
+
+    def _reciprocal(self, number: int, prime: int) -> int:
+        """Return the place of 1 / number modulo a prime among the scales."""
+        p = self._chain[prime]
+        return self._tape.scale(pow(number, -1, p), p)
 
     def _combined(
         self, arrays: Sequence[np.ndarray], weights: Sequence[Sequence[int]], primes: Sequence[int]
@@ -165,17 +171,18 @@ class Recorded(Lazy):
         constants = [self._encoder.constants(scalar, level, self._both_parts).tolist() for scalar in scalars]
         out = self._tape.new(count, 2, level)
         sums: list[tuple[Any, Line]] = []
-        for first in range(0, count, tile):
+        for (c, j), first in product(
+            np.ndindex(2, level), range(0, count, tile)
+        ):  # lines of the same rows are together
             rows = range(first, min(first + tile, count))
-            for c, j in np.ndindex(2, level):
-                terms = np.zeros((len(values), 1 + tile), np.int64)
-                terms[:, 0] = down[:, c, j]
-                terms[:, 1 : 1 + len(rows)] = weights[j][:, rows.start : rows.stop]
-                line: list[int] = [j]
-                for row in rows:
-                    line += [int(out[row, c, j]), *(constants[row][j] if c == 0 else (0, 0))]
-                line += [NONE, 0, 0] * (tile - len(rows))
-                sums.append((terms, line))
+            terms = np.zeros((len(values), 1 + tile), np.int64)
+            terms[:, 0] = down[:, c, j]
+            terms[:, 1 : 1 + len(rows)] = weights[j][:, rows.start : rows.stop]
+            line: list[int] = [j]
+            for row in rows:
+                line += [int(out[row, c, j]), *(constants[row][j] if c == 0 else (0, 0))]
+            line += [NONE, 0, 0] * (tile - len(rows))
+            sums.append((terms, line))
         self._tape.write_sums(Kernel.COMBINE_TILE, sums)
         return [Value(rows) for rows in out]
 
@@ -278,7 +285,7 @@ class Recorded(Lazy):
         parts = self._inverse(flat, specials * len(x), hats * len(x)).reshape(len(x), -1)
         rest = self._tape.new(len(x), level)
         self._lift(down, parts, range(level), rest)
-        inverses = [self._raised(pow(gadget.factor, -1, self._chain[j]), j) for j in range(level)]
+        inverses = [self._reciprocal(gadget.factor, j) for j in range(level)]
         lines = [(rest[c, j], out[c, j], j, NONE, x[c, j], inverses[j]) for c, j in np.ndindex(out.shape)]
         self._tape.write(Kernel.FORWARD, lines)
         return out
@@ -287,7 +294,7 @@ class Recorded(Lazy):
         """Return polynomials [n, level + 1] divided by the prime of their last row, whose index is `divisor`."""
         level, out = x.shape[1] - 1, self._tape.new(len(x), x.shape[1] - 1)
         last = self._coefficients(x[:, level], [divisor] * len(x))
-        inverses = [self._raised(pow(self._chain[divisor], -1, self._chain[j]), j) for j in range(level)]
+        inverses = [self._reciprocal(self._chain[divisor], j) for j in range(level)]
         lines = [(last[c], out[c, j], j, divisor, x[c, j], inverses[j]) for c, j in np.ndindex(out.shape)]
         self._tape.write(Kernel.FORWARD, lines)
         return out

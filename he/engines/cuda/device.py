@@ -15,9 +15,15 @@ from he.engines.cuda.tape import Kernel, Plan, Step
 from he.formats.compact import require_length, require_residues
 from he.kernels.cuda import rows, transform
 from he.kernels.cuda.columns import root_bytes
-from he.kernels.cuda.transform import DeviceArray, DeviceTables
+from he.kernels.cuda.tables import (
+    DeviceArray,
+    DeviceTables,
+    are_placed,
+    device_tables,
+    forget_tables,
+    with_quotients,
+)
 from he.kernels.tables.chain import Chain
-from he.kernels.tables.roots import quotient
 from intnn.machine.cuda.device import DeviceError, DeviceMemoryError, free_bytes, gpu_in_use, reported
 from intnn.machine.cuda.graph import Repeated
 from intnn.machine.cuda.launch import Launch
@@ -59,14 +65,13 @@ class Resident:
     def __init__(
         self, plan: Plan, chain: Chain, weights: np.ndarray | DeviceArray, orders: np.ndarray | DeviceArray
     ) -> None:
-        roots = 0 if transform.are_placed(chain) else root_bytes(chain.N, len(chain.primes))
+        roots = 0 if are_placed(chain) else root_bytes(chain.N, len(chain.primes))
         own = sum(array.nbytes for array in (weights, orders) if isinstance(array, np.ndarray))
         require_memory(own + plan.table_bytes + roots)
-        scales = np.array([(number, quotient(number, prime)) for number, prime in plan.scales], np.int64)
         self.gpu = gpu_in_use()
-        self.tables = transform.device_tables(chain)
+        self.tables = device_tables(chain)
         self.weights, self.orders = _there(weights), _there(orders)
-        self.scales = cuda.to_device(transform.shifted(_not_empty(scales.reshape(-1, 2))))
+        self.scales = cuda.to_device(_not_empty(with_quotients(plan.scales)))
         self.steps = [(step.kernel, [cuda.to_device(table) for table in _tables(step)]) for step in plan.launches]
         self._plan = plan
 
@@ -151,7 +156,7 @@ class Board:
         tables = resident.tables
         match kernel:
             case Kernel.FORWARD:
-                return transform.forward(tables, memory, table)
+                return transform.forward(tables, memory, table, resident.scales)
             case Kernel.INVERSE:
                 return transform.inverse(tables, memory, table, resident.scales)
             case Kernel.COMBINE | Kernel.COMBINE_TILE:
@@ -167,7 +172,7 @@ class Board:
             case Kernel.TENSOR_SUMS:
                 return rows.tensor_sums(tables, memory, table, terms)
             case Kernel.SQUARE_PARTS:
-                return rows.square_parts(tables, memory, table)
+                return rows.square_parts(tables, memory, table, resident.scales)
 
     def keys_for(self, resident: Resident) -> np.ndarray | DeviceArray:
         """Return the keys for a board of another circuit: those of this one, or a copy if it is on another GPU."""
@@ -235,7 +240,7 @@ class Board:
             with reported("evaluating a circuit"), self._resident.gpu, self._lock:
                 return made(inputs)
         except DeviceError:
-            transform.forget_tables()
+            forget_tables()
             raise
 
     def _evaluated(self, inputs: Sequence[np.ndarray] | Writing) -> list[np.ndarray]:
@@ -270,8 +275,13 @@ class Board:
 
 def _tables(step: Step) -> list[np.ndarray]:
     """Return those tables of a step that its kernel takes, as they lie on the device."""
-    further = [step.terms] if step.kernel.wide else []
-    return [_not_empty(table) for table in (step.table, *further, *([step.shares] if len(step.shares) else []))]
+    found = [step.table.view(np.uint64)]
+    if step.kernel.wide:
+        numbers = step.kernel in (Kernel.COMBINE, Kernel.COMBINE_TILE, Kernel.EXTEND)
+        found.append((rows.weighted if numbers else rows.named)(step.terms))
+    if len(step.shares):
+        found.append(step.shares)
+    return [_not_empty(table) for table in found]
 
 
 def _there(array: np.ndarray | DeviceArray) -> DeviceArray:

@@ -24,7 +24,7 @@ from numba import cuda
 
 from he.engines.rns.threads import Workers
 from he.kernels.cuda.columns import pinned_shape
-from he.kernels.cuda.transform import DeviceArray
+from he.kernels.cuda.tables import DeviceArray
 from intnn.machine.cuda.device import gpu_in_use
 from intnn.machine.cuda.pinned import address, pinned, start_copy
 

@@ -13,7 +13,7 @@ from he.engines.cuda.pieces import Pieces
 from he.formats.compact import Form, require_length
 from he.kernels.cuda import arrivals
 from he.kernels.cuda.columns import stream_parts
-from he.kernels.cuda.transform import DeviceArray
+from he.kernels.cuda.tables import DeviceArray
 
 WORD = np.dtype("<u8")  # of the format
 
@@ -25,7 +25,7 @@ class Requests:
 
     Args:
         form: their form.
-        constants: of the chain's primes, see `he.kernels.cuda.transform.DeviceTables`.
+        constants: of the chain's primes, see `he.kernels.cuda.tables.DeviceTables`.
         residues: uint64 [ciphertexts, 2, level, N], where their residues belong.
         pieces: through which they are copied.
 

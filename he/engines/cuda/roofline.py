@@ -31,7 +31,13 @@ from he.ring.packed import SEED_BYTES
 
 WORD = 8  # bytes
 COMPRESSION, UNPACKING, MARKING = 2124, 17, 2  # instructions of BLAKE2b's, of a packed word, of a node's marks
-BUTTERFLY, PRODUCT, REDUCTION, SCALING, LIFT, FRACTION, SUM = 27, 13, 41, 23, 33, 3, 5  # instructions of each
+BUTTERFLY, TIMES, SCALING, LIFT, SUM = 19, 15, 21, 8, 5  # instructions of each; a scaling ends below its prime
+LIMBS, PRODUCT, REDUCTION, FRACTION = (
+    2,
+    6,
+    49,
+    3,
+)  # to split a factor; to add a product; at the end of a sum; of a share
 
 
 @dataclass(frozen=True)
@@ -99,28 +105,27 @@ def needed(step: Step, N: int) -> tuple[int, int, int]:
             rows += 2 * lines * (passes - 1) + 2 * len(np.unique(step.table[:, PRIME]))  # and roots with quotients
             words: float = lines * BUTTERFLY * (N.bit_length() - 1) / 2
             if kernel is Kernel.INVERSE:
-                words += lines * SCALING
+                words += lines * (TIMES + SCALING * passes)
             else:
-                words += LIFT * _given(step, ORIGIN)
-                words += (PRODUCT + REDUCTION) * _given(step, MINUEND)
+                words += lines * SCALING + LIFT * _given(step, ORIGIN) + SUM * _given(step, MINUEND)
         case Kernel.COMBINE | Kernel.COMBINE_TILE:
             rows += len(np.unique(step.terms[step.terms[:, 0] < 0, 0]))
             tile = TILES[kernel is Kernel.COMBINE_TILE]
-            words = tile * (PRODUCT * terms + (REDUCTION + SUM) * lines)
+            words = LIMBS * terms + tile * (PRODUCT * terms + (REDUCTION + SUM) * lines)
         case Kernel.PRODUCTS:
             rows += len(np.unique(step.terms[:, 2]))
-            words = 2 * (PRODUCT * terms + REDUCTION * lines)
+            words = (3 * LIMBS + 2 * PRODUCT) * terms + 2 * REDUCTION * lines
         case Kernel.SWITCH:
             rows += len(np.unique(step.terms[:, 1:]))
-            words = 2 * (PRODUCT * terms + REDUCTION * lines) + PRODUCT * _given(step, 5)
+            words = (3 * LIMBS + 2 * PRODUCT) * terms + 2 * REDUCTION * lines + (2 * LIMBS + PRODUCT) * _given(step, 5)
         case Kernel.EXTEND:
-            words = (PRODUCT + FRACTION) * terms + (PRODUCT + REDUCTION) * lines
+            words = (LIMBS + PRODUCT + FRACTION) * terms + (2 * LIMBS + PRODUCT + REDUCTION) * lines
         case Kernel.TENSOR:
-            words = lines * (2 * SCALING + 4 * PRODUCT + 3 * REDUCTION)
+            words = lines * (2 * SCALING + 4 * (LIMBS + PRODUCT) + 3 * REDUCTION)
         case Kernel.TENSOR_SUMS:
-            words = 4 * PRODUCT * terms + 3 * REDUCTION * lines
+            words = 4 * (LIMBS + PRODUCT) * terms + 3 * REDUCTION * lines
         case Kernel.SQUARE_PARTS:
-            words = lines * (4 * SCALING + 11 * PRODUCT + 9 * REDUCTION + 7 * SUM)
+            words = lines * (4 * SCALING + 12 * LIMBS + 11 * PRODUCT + 9 * REDUCTION + 7 * SUM)
     return passes, WORD * N * rows + passes * tables, int(N * words)
 
 

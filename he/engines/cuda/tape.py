@@ -110,7 +110,7 @@ class Tape:
         inputs: the rows of every input, int64 [polynomials, level].
         outputs: the rows of every output, the same.
         operands: the rows of every encrypted operand, [2, primes]; they are written once and stay.
-        scales: what inverse transforms multiply with: number and prime.
+        scales: what transforms multiply with: number and prime.
     """
 
     def __init__(self) -> None:
@@ -208,7 +208,7 @@ class Plan:
         output_rows: the same of an output.
         rows: the number of rows of the memory.
         written: the number of rows that are written in all, each once.
-        scales: what inverse transforms multiply with: number and prime.
+        scales: what transforms multiply with: number and prime.
         form: the form of inputs that come as bytes; none if they come as residues alone.
     """
 

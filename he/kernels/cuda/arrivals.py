@@ -20,7 +20,8 @@ from numba import cuda, uint64
 
 from he.kernels.cuda.columns import LAYOUT_COLUMNS, ROOT_BYTES
 from he.kernels.cuda.streams import node, root
-from he.kernels.cuda.transform import MODULUS, ONE, THREADS, DeviceArray
+from he.kernels.cuda.tables import MODULUS, ONE, DeviceArray
+from he.kernels.cuda.transform import THREADS
 from he.kernels.cuda.words import below, times
 from he.kernels.instructions.blake import BUFFER, NODE
 from he.ring.packed import SEED_BYTES, word_bits
@@ -145,7 +146,7 @@ def unpack(
     """Unpack the polynomials that come as residues.
 
     Args:
-        constants: uint64 [primes, 6], as `he.kernels.cuda.transform.DeviceTables` has them.
+        constants: uint64 [primes, 6], as `he.kernels.cuda.tables.DeviceTables` has them.
         packed: uint64 [ciphertexts, words].
         layout: What `layout` returns.
         residues: uint64 [ciphertexts, 2, level, N], whose first polynomials are written. N is a multiple of 64.
@@ -163,7 +164,7 @@ def expand(
     """Draw the second polynomials of which there are seeds, as `he.kernels.passes.expand.uniform` does.
 
     Args:
-        constants: uint64 [primes, 6], as `he.kernels.cuda.transform.DeviceTables` has them.
+        constants: uint64 [primes, 6], as `he.kernels.cuda.tables.DeviceTables` has them.
         packed: uint64 [ciphertexts, words].
         roots: uint64 [ciphertexts, 8 buffers], memory to work on.
         marks: uint8 [ciphertexts, nodes], the same.

@@ -26,7 +26,7 @@ def transform_passes(N: int) -> int:
 
 
 def root_bytes(N: int, primes: int) -> int:
-    """Return the bytes of `he.kernels.cuda.transform.DeviceTables` for so many primes: mostly those of roots."""
+    """Return the bytes of `he.kernels.cuda.tables.DeviceTables` for so many primes: mostly those of roots."""
     return 8 * primes * (6 + 4 * N + primes)
 
 

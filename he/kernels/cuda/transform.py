@@ -12,165 +12,80 @@ constant in place of 1 / N.
 Rows are named by a table, so that one launch takes those of several polynomials and primes. Neighbouring threads read
 neighbouring words: at least 128 bytes in the first pass, whose blocks are 16 columns wide for six stages. In shared
 memory a half-warp's sixteen words lie in sixteen banks: columns do so by themselves, and in blocks, whose steps take
-words 1, 4 or 16 apart, an exclusive or sees to it (`place`). A thread waits for others between writing and reading
-alone: what it writes next goes where it has read last, and nobody else has.
+words 1, 4, 16 or 128 apart, an empty word after every sixteen sees to it (`place`). A thread waits for others between
+writing and reading alone: what it writes next goes where it has read last, and nobody else has.
+
+Primes have 50 bits and words 64. So residues are not reduced between stages: they grow by less than 2 p in a stage of
+the forward transform, and to twice as much in one of the inverse, and are reduced where they are written to go on, or
+at the end. What arithmetic is on a GPU, addresses are too: a thread names its words by one address and constants.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import cache
 from typing import Any
-from weakref import WeakValueDictionary
 
-import numpy as np
 from numba import cuda, uint64
 
-from he.kernels.cuda import columns
 from he.kernels.cuda.columns import FACTOR, MINUEND, ORIGIN, PRIME, SCALE, SOURCE, TARGET
-from he.kernels.cuda.words import below, madd, reduced, times
-from he.kernels.tables.chain import Chain
-from he.kernels.tables.roots import roots
-from intnn.machine.cuda.device import place_in_use
+from he.kernels.cuda.tables import BLOCK, BLOCK_BITS, HALF, MODULUS, ONE, DeviceArray, DeviceTables
+from he.kernels.cuda.words import below, pair_at, times
 from intnn.machine.cuda.intrinsics import SIMULATED
 from intnn.machine.cuda.launch import Launch, bound
 
-DeviceArray = Any
-BLOCK_BITS = 6 if SIMULATED else columns.BLOCK_BITS  # even: of the residues of a block that stays in shared memory
-BLOCK = 1 << BLOCK_BITS
+A, B, C, D = STEPS = (2, 2, 1, 1) if SIMULATED else (3, 3, 2, 2)  # stages of a block's steps
+RESIDUES = 1 << max(STEPS)  # of a thread, in registers
+BLOCK_THREADS = BLOCK // RESIDUES
+HELD = BLOCK + BLOCK // 16  # words of shared memory that a block takes
 THREADS = 16 if SIMULATED else 256  # of a block; a simulated thread is a thread of Python
 STEP = 3  # stages of a step of the first pass: eight residues of a thread, in registers
 PASS_STAGES = 2 * STEP
 PASS_THREADS = 8 if SIMULATED else 128  # of a block of a first pass with two steps
-MODULUS, MONTGOMERY, ONE, HALF, RADIX, RADIX_QUOTIENT = range(6)  # columns of `constants`
-VALUE, QUOTIENT = range(2)  # columns of other tables: a constant and its quotient
-
-
-@dataclass(frozen=True, eq=False)
-class DeviceTables:
-    """A chain's tables on the device, uint64, its quotients shifted to 64 bits.
-
-    Attributes:
-        N: The ring degree.
-        primes: All primes of the chain.
-        constants: [primes, 6]: p, -1 / p modulo 2**64, floor(2**64 / p), p // 2, and 2**52 modulo p with its quotient.
-        forward: [primes, N, 2], powers of the root with their quotients.
-        inverse: [primes, N, 2], powers of the inverse root with their quotients.
-        halves: [primes, primes], at [d, j] p_d // 2 modulo p_j.
-    """
-
-    N: int
-    primes: tuple[int, ...]
-    constants: DeviceArray
-    forward: DeviceArray
-    inverse: DeviceArray
-    halves: DeviceArray
-
-
-_placed: WeakValueDictionary[tuple[tuple[int, int], Chain], DeviceTables] = WeakValueDictionary()
-
-
-def device_tables(chain: Chain) -> DeviceTables:
-    """Return a chain's tables on the GPU in use, copied unless somebody holds them there.
-
-    They are freed with their last holder. Two threads that ask at once may each copy them.
-
-    Raises:
-        DeviceError: The GPU does not start, or has too little free memory.
-        ValueError: The ring is smaller than a block.
-    """
-    if chain.N < BLOCK:
-        raise ValueError(f"`chain.N` must be at least {BLOCK}, got {chain.N}")
-    key = place_in_use(), chain
-    tables = _placed.get(key)
-    if tables is None:
-        tables = _placed[key] = _copied(chain)
-    return tables
-
-
-def are_placed(chain: Chain) -> bool:
-    """Whether somebody holds a chain's tables on the GPU in use."""
-    return (place_in_use(), chain) in _placed
-
-
-def forget_tables() -> None:
-    """Have tables copied anew where they are asked for next, after a failure with which they may be gone."""
-    _placed.clear()
-
-
-def _copied(chain: Chain) -> DeviceTables:
-    constants = chain.tables.constants
-    radices = shifted(np.stack([constants["radix"], constants["radix_quotient"]], axis=-1))
-    rows = [
-        (p, -pow(p, -1, 1 << 64) % (1 << 64), (1 << 64) // p, p // 2, *radix)
-        for p, radix in zip(chain.primes, radices, strict=True)
-    ]
-    tables = [roots(chain.N, p) for p in chain.primes]
-    forward, inverse = (
-        cuda.to_device(shifted(np.array([np.stack(pair, axis=-1) for pair in pairs])))
-        for pairs in (
-            [(table.forward, table.forward_quotients) for table in tables],
-            [(table.inverse, table.inverse_quotients) for table in tables],
-        )
-    )
-    halves = np.array(chain.tables.pairs["half"], np.uint64)
-    return DeviceTables(
-        chain.N, chain.primes, cuda.to_device(np.array(rows, np.uint64)), forward, inverse, cuda.to_device(halves)
-    )
-
-
-def shifted(constants: np.ndarray) -> np.ndarray:
-    """Shift the quotients of numbers [..., 2] to 64 bits; the result is uint64."""
-    result = np.array(constants, np.uint64)
-    result[..., 1] <<= np.uint64(12)
-    return result
+NOTHING = (1 << 64) - 1  # where a column names no row or prime: `columns.NONE` as a word
 
 
 @cuda.jit(device=True, inline="always")
 def place(i):  # type: ignore[no-untyped-def]
     """Find the place of a word in shared memory: of sixteen that a half-warp takes at once, no two share a bank."""
-    return i ^ (5 * (i >> 4 & 3))
+    return i + (i >> 4)
 
 
 @cuda.jit(device=True, inline="always")
 def lifted(value, origin, prime, constants, halves):  # type: ignore[no-untyped-def]
-    """Take a residue modulo one prime, centred, to another prime."""
-    p = constants[prime, MODULUS]
+    """Take a residue modulo one prime, centred, to another prime; the result is below the sum of both."""
     moved = below(value + constants[origin, HALF], constants[origin, MODULUS])
-    rest = below(times(moved, uint64(1), constants[prime, ONE], p), p)
-    return below(rest + (p - halves[origin, prime]), p)
+    return moved + (constants[prime, MODULUS] - halves[origin, prime])
 
 
 @cuda.jit(device=True, inline="always")
-def reduced_sum(low, high, constants, prime):  # type: ignore[no-untyped-def]
-    """Divide a sum of products by 2**52 modulo a prime."""
-    return reduced(low, high, constants[prime, MODULUS], constants[prime, MONTGOMERY], constants[prime, ONE])
+def _forward_stages(v, count, groups, roots, base, k, spread, p):  # type: ignore[no-untyped-def]
+    """``count`` stages on groups of 2**count residues each; each makes them larger by less than 2 p.
 
-
-@cuda.jit(device=True, inline="always")
-def _forward_stages(v, at, count, roots, prime, k, p):  # type: ignore[no-untyped-def]
-    """``count`` stages on 2**count residues below 4 p that are all of what node k of the tree of blocks has here."""
+    A group is all of what a node of the tree of blocks has here: the first is node k's, and the next one's is
+    ``spread`` further.
+    """
     two = p + p
     for stage in range(count):
         half = 1 << (count - 1 - stage)
-        for i in range(1 << (count - 1)):
-            block = i >> (count - 1 - stage)
-            a, node = at + i + block * half, (k << stage) + block
-            x, y = below(v[a], two), times(v[a + half], roots[prime, node, VALUE], roots[prime, node, QUOTIENT], p)
+        for i in range(groups << (count - 1)):
+            g, block = i >> (count - 1), i >> (count - 1 - stage) & ((1 << stage) - 1)
+            a = (g << count) + 2 * half * block + (i & (half - 1))
+            w, quotient = pair_at(roots, base + uint64((k + g * spread << stage) + block))
+            x, y = v[a], times(v[a + half], w, quotient, p)
             v[a], v[a + half] = x + y, x + (two - y)
 
 
 @cuda.jit(device=True, inline="always")
-def _inverse_stages(v, at, count, roots, prime, k, p):  # type: ignore[no-untyped-def]
-    """Do ``count`` stages of the inverse, on residues below 2 p."""
-    two = p + p
+def _inverse_stages(v, count, groups, done, roots, base, k, spread, p):  # type: ignore[no-untyped-def]
+    """``count`` stages of the inverse, on residues below 2**(1 + done) p; each makes them twice as large at most."""
     for step in range(count):
         stage, half = count - 1 - step, 1 << step
-        for i in range(1 << (count - 1)):
-            block = i >> step
-            a, node = at + i + block * half, (k << stage) + block
+        limit = p << uint64(1 + done + step)
+        for i in range(groups << (count - 1)):
+            g, block = i >> (count - 1), i >> step & ((1 << stage) - 1)
+            a = (g << count) + 2 * half * block + (i & (half - 1))
+            w, quotient = pair_at(roots, base + uint64((k + g * spread << stage) + block))
             x, y = v[a], v[a + half]
-            v[a] = below(x + y, two)
-            v[a + half] = times(x + (two - y), roots[prime, node, VALUE], roots[prime, node, QUOTIENT], p)
+            v[a], v[a + half] = x + y, times(x + (limit - y), w, quotient, p)
 
 
 def pass_shape(count: int) -> tuple[int, int]:
@@ -187,30 +102,31 @@ def forward_pass(count: int) -> Any:
     threads, columns = pass_shape(count)
     apart, held = 1 << second, size * threads if second else 1  # rows between a thread's residues at first
 
-    def forward_pass_kernel(memory, table, constants, roots, halves, bits):  # type: ignore[no-untyped-def]
+    def forward_pass_kernel(memory, table, constants, roots, halves):  # type: ignore[no-untyped-def]
         n = cuda.blockIdx.y
         prime, origin = table[n, PRIME], table[n, ORIGIN]
         source, target, p = table[n, SOURCE], table[n, TARGET], constants[prime, MODULUS]
+        base = prime * uint64(roots.shape[1])
         c, r = cuda.threadIdx.x & (columns - 1), cuda.threadIdx.x // columns
-        column = cuda.blockIdx.x * columns + c
+        at = cuda.blockIdx.x * columns + c + r * BLOCK
         v = cuda.local.array(size, uint64)
         for i in range(size):
-            v[i] = memory[source, column + ((r + i * apart) << bits)]
-        if origin >= 0:
+            v[i] = memory[source, uint64(at + i * apart * BLOCK)]
+        if origin != NOTHING:
             for i in range(size):
                 v[i] = lifted(v[i], origin, prime, constants, halves)
-        _forward_stages(v, 0, first, roots, prime, 1, p)
+        _forward_stages(v, first, 1, roots, base, 1, 0, p)
         if second > 0:
             near = cuda.shared.array(held, uint64)
             for i in range(size):
-                near[(r + i * apart) * columns + c] = v[i]
+                near[uint64(cuda.threadIdx.x + i * apart * columns)] = v[i]
             cuda.syncthreads()
             for i in range(size):
-                v[i] = near[(r * size + i) * columns + c]
-            for g in range(groups):
-                _forward_stages(v, g << second, second, roots, prime, size + r * groups + g, p)
+                v[i] = near[uint64((r * size + i) * columns + c)]
+            _forward_stages(v, second, groups, roots, base, size + r * groups, 1, p)
+        at += r * (size - 1) * BLOCK
         for i in range(size):
-            memory[target, column + ((r * size + i) << bits)] = v[i]
+            memory[target, uint64(at + i * BLOCK)] = v[i]
 
     return forward_pass_kernel
 
@@ -223,121 +139,173 @@ def inverse_pass(count: int) -> Any:
     threads, columns = pass_shape(count)
     apart, held = 1 << second, size * threads if second else 1
 
-    def inverse_pass_kernel(memory, table, constants, roots, bits):  # type: ignore[no-untyped-def]
+    def inverse_pass_kernel(memory, table, constants, roots):  # type: ignore[no-untyped-def]
         n = cuda.blockIdx.y
         row, prime = table[n, TARGET], table[n, PRIME]
-        p = constants[prime, MODULUS]
+        p, one = constants[prime, MODULUS], constants[prime, ONE]
+        base = prime * uint64(roots.shape[1])
         c, r = cuda.threadIdx.x & (columns - 1), cuda.threadIdx.x // columns
-        column = cuda.blockIdx.x * columns + c
+        at = cuda.blockIdx.x * columns + c + r * BLOCK
         v = cuda.local.array(size, uint64)
         for i in range(size):
-            v[i] = memory[row, column + ((r * size + i) << bits)]
+            v[i] = memory[row, uint64(at + (r * (size - 1) + i) * BLOCK)]
         if second > 0:
             near = cuda.shared.array(held, uint64)
-            for g in range(groups):
-                _inverse_stages(v, g << second, second, roots, prime, size + r * groups + g, p)
+            _inverse_stages(v, second, groups, 0, roots, base, size + r * groups, 1, p)
             for i in range(size):
-                near[(r * size + i) * columns + c] = v[i]
+                near[uint64((r * size + i) * columns + c)] = v[i]
             cuda.syncthreads()
             for i in range(size):
-                v[i] = near[(r + i * apart) * columns + c]
-        _inverse_stages(v, 0, first, roots, prime, 1, p)
+                v[i] = near[uint64(cuda.threadIdx.x + i * apart * columns)]
+        _inverse_stages(v, first, 1, second, roots, base, 1, 0, p)
         for i in range(size):
-            memory[row, column + ((r + i * apart) << bits)] = below(v[i], p)
+            memory[row, uint64(at + i * apart * BLOCK)] = below(times(v[i], uint64(1), one, p), p)
 
     return inverse_pass_kernel
 
 
-def forward_blocks_kernel(memory, table, column, constants, roots, halves):  # type: ignore[no-untyped-def]
-    """Do all stages of a block that are left, by a quarter as many threads as it has residues; results are below p.
+@cuda.jit(device=True, inline="always")
+def group_of(g, done, stages):  # type: ignore[no-untyped-def]
+    """Find the block that group g of a step is in, after so many stages, and the first of its 2**stages residues."""
+    bits = BLOCK_BITS - done - stages  # neighbours in a group are 2**bits residues apart
+    if bits >= 4:
+        block, r = g >> bits, g & ((1 << bits) - 1)
+    else:
+        block, r = g & ((1 << done) - 1), g >> done
+    return block, (block << (bits + stages)) + r
+
+
+@cuda.jit(device=True, inline="always")
+def _give(v, near, t, done, stages):  # type: ignore[no-untyped-def]
+    """Write residues to shared memory from where a step has left them."""
+    bits = BLOCK_BITS - done - stages
+    for j in range(RESIDUES >> stages):
+        _, first = group_of(t, done, stages)
+        _, further = group_of(j * BLOCK_THREADS, done, stages)
+        for i in range(1 << stages):
+            near[uint64(place(first) + place(further + (i << bits)))] = v[(j << stages) + i]
+
+
+@cuda.jit(device=True, inline="always")
+def _take(v, near, t, done, stages):  # type: ignore[no-untyped-def]
+    """Read residues from shared memory to where a step takes them."""
+    bits = BLOCK_BITS - done - stages
+    for j in range(RESIDUES >> stages):
+        _, first = group_of(t, done, stages)
+        _, further = group_of(j * BLOCK_THREADS, done, stages)
+        for i in range(1 << stages):
+            v[(j << stages) + i] = near[uint64(place(first) + place(further + (i << bits)))]
+
+
+@cuda.jit(device=True, inline="always")
+def _forward_step(v, t, done, stages, roots, base, k, p):  # type: ignore[no-untyped-def]
+    """Do a step's stages, on the groups of one thread."""
+    block, spread = group_of(t, done, stages)[0], group_of(BLOCK_THREADS, done, stages)[0]
+    _forward_stages(v, stages, RESIDUES >> stages, roots, base, (k << done) + block, spread, p)
+
+
+@cuda.jit(device=True, inline="always")
+def _inverse_step(v, t, done, stages, roots, base, k, p):  # type: ignore[no-untyped-def]
+    """Do a step's stages of the inverse, on the groups of one thread."""
+    block, spread = group_of(t, done, stages)[0], group_of(BLOCK_THREADS, done, stages)[0]
+    before, k = BLOCK_BITS - done - stages, (k << done) + block
+    _inverse_stages(v, stages, RESIDUES >> stages, before, roots, base, k, spread, p)
+
+
+def forward_blocks_kernel(memory, table, scales, column, constants, roots, halves):  # type: ignore[no-untyped-def]
+    """Do all stages of a block that are left; results are below p.
 
     Residues come from the rows that ``column`` names; where it is `SOURCE`, they are of their origin's prime.
     """
     t, block, n = cuda.threadIdx.x, cuda.blockIdx.x, cuda.blockIdx.y
     source, target, prime, origin = table[n, column], table[n, TARGET], table[n, PRIME], table[n, ORIGIN]
-    minuend, p = table[n, MINUEND], constants[prime, MODULUS]
-    near = cuda.shared.array(BLOCK, uint64)
-    v = cuda.local.array(4, uint64)
-    for i in range(4):
-        v[i] = memory[source, block * BLOCK + t + i * (BLOCK // 4)]
-    if column == SOURCE and origin >= 0:
-        for i in range(4):
+    minuend, p, one = table[n, MINUEND], constants[prime, MODULUS], constants[prime, ONE]
+    base = prime * uint64(roots.shape[1])
+    near = cuda.shared.array(HELD, uint64)
+    v = cuda.local.array(RESIDUES, uint64)
+    at, k = block * BLOCK + t, cuda.gridDim.x + block
+    for i in range(RESIDUES):
+        v[i] = memory[source, uint64(at + i * BLOCK_THREADS)]
+    if column == SOURCE and origin != NOTHING:
+        for i in range(RESIDUES):
             v[i] = lifted(v[i], origin, prime, constants, halves)
-    k = cuda.gridDim.x + block
-    _forward_stages(v, 0, 2, roots, prime, k, p)
-    for step in range(1, BLOCK_BITS // 2):
-        before, bits = BLOCK_BITS - 2 * step, BLOCK_BITS - 2 * step - 2
-        first = ((t >> before) << (before + 2)) + (t & ((1 << before) - 1))
-        for i in range(4):
-            near[place(first + (i << before))] = v[i]
-        cuda.syncthreads()
-        first = ((t >> bits) << (bits + 2)) + (t & ((1 << bits) - 1))
-        for i in range(4):
-            v[i] = near[place(first + (i << bits))]
-        _forward_stages(v, 0, 2, roots, prime, (k << (2 * step)) + (t >> bits), p)
-    for i in range(4):
-        near[place(4 * t + i)] = below(below(v[i], p + p), p)
+    _forward_step(v, t, 0, A, roots, base, k, p)
+    _give(v, near, t, 0, A)
     cuda.syncthreads()
-    for i in range(4):
-        at = t + i * (BLOCK // 4)
-        value = near[place(at)]
-        if minuend >= 0:
-            difference = memory[minuend, block * BLOCK + at] + (p - value)
-            low, high = madd(uint64(0), uint64(0), difference, uint64(table[n, FACTOR]))
-            value = reduced_sum(low, high, constants, prime)
-        memory[target, block * BLOCK + at] = value
+    _take(v, near, t, A, B)
+    _forward_step(v, t, A, B, roots, base, k, p)
+    _give(v, near, t, A, B)
+    cuda.syncthreads()
+    _take(v, near, t, A + B, C)
+    _forward_step(v, t, A + B, C, roots, base, k, p)
+    _give(v, near, t, A + B, C)
+    cuda.syncthreads()
+    _take(v, near, t, A + B + C, D)
+    _forward_step(v, t, A + B + C, D, roots, base, k, p)
+    _give(v, near, t, A + B + C, D)
+    cuda.syncthreads()
+    w, quotient, top = uint64(1), one, uint64(0)
+    if minuend != NOTHING:
+        w, quotient = pair_at(scales, table[n, FACTOR])
+        top = (one >> uint64(1)) * p  # a multiple of p that exceeds every residue, and leaves room for another
+    for i in range(RESIDUES):
+        value = near[uint64(place(t) + place(i * BLOCK_THREADS))]
+        if minuend != NOTHING:
+            value = memory[minuend, uint64(at + i * BLOCK_THREADS)] + (top - value)
+        memory[target, uint64(at + i * BLOCK_THREADS)] = below(times(value, w, quotient, p), p)
 
 
 def inverse_blocks_kernel(memory, table, scales, constants, roots):  # type: ignore[no-untyped-def]
     """Do the inverse's stages within a block, after the product with a constant; results are below p."""
     t, block, n = cuda.threadIdx.x, cuda.blockIdx.x, cuda.blockIdx.y
-    source, target, prime, scale = table[n, SOURCE], table[n, TARGET], table[n, PRIME], table[n, SCALE]
-    p, w, quotient = constants[prime, MODULUS], scales[scale, VALUE], scales[scale, QUOTIENT]
-    near = cuda.shared.array(BLOCK, uint64)
-    v = cuda.local.array(4, uint64)
-    for i in range(4):
-        at = t + i * (BLOCK // 4)
-        near[place(at)] = times(memory[source, block * BLOCK + at], w, quotient, p)
+    source, target, prime = table[n, SOURCE], table[n, TARGET], table[n, PRIME]
+    p, one, base = constants[prime, MODULUS], constants[prime, ONE], prime * uint64(roots.shape[1])
+    w, quotient = pair_at(scales, table[n, SCALE])
+    near = cuda.shared.array(HELD, uint64)
+    v = cuda.local.array(RESIDUES, uint64)
+    at, k = block * BLOCK + t, cuda.gridDim.x + block
+    for i in range(RESIDUES):
+        value = memory[source, uint64(at + i * BLOCK_THREADS)]
+        near[uint64(place(t) + place(i * BLOCK_THREADS))] = times(value, w, quotient, p)
     cuda.syncthreads()
-    for i in range(4):
-        v[i] = near[place(4 * t + i)]
-    k = cuda.gridDim.x + block
-    _inverse_stages(v, 0, 2, roots, prime, (k << (BLOCK_BITS - 2)) + t, p)
-    for step in range(1, BLOCK_BITS // 2):
-        before, bits = 2 * step - 2, 2 * step
-        first = ((t >> before) << (before + 2)) + (t & ((1 << before) - 1))
-        for i in range(4):
-            near[place(first + (i << before))] = v[i]
-        cuda.syncthreads()
-        first = ((t >> bits) << (bits + 2)) + (t & ((1 << bits) - 1))
-        for i in range(4):
-            v[i] = near[place(first + (i << bits))]
-        _inverse_stages(v, 0, 2, roots, prime, (k << (BLOCK_BITS - bits - 2)) + (t >> bits), p)
-    for i in range(4):
-        memory[target, block * BLOCK + t + i * (BLOCK // 4)] = below(v[i], p)
+    _take(v, near, t, A + B + C, D)
+    _inverse_step(v, t, A + B + C, D, roots, base, k, p)
+    _give(v, near, t, A + B + C, D)
+    cuda.syncthreads()
+    _take(v, near, t, A + B, C)
+    _inverse_step(v, t, A + B, C, roots, base, k, p)
+    _give(v, near, t, A + B, C)
+    cuda.syncthreads()
+    _take(v, near, t, A, B)
+    _inverse_step(v, t, A, B, roots, base, k, p)
+    _give(v, near, t, A, B)
+    cuda.syncthreads()
+    _take(v, near, t, 0, A)
+    _inverse_step(v, t, 0, A, roots, base, k, p)
+    for i in range(RESIDUES):
+        memory[target, uint64(at + i * BLOCK_THREADS)] = below(times(v[i], uint64(1), one, p), p)
 
 
-def forward(tables: DeviceTables, memory: DeviceArray, table: DeviceArray) -> list[Launch]:
+def forward(tables: DeviceTables, memory: DeviceArray, table: DeviceArray, scales: DeviceArray) -> list[Launch]:
     """Transform rows of uint64 [rows, N], below 4 p, to rows below p.
 
     Args:
         tables: The tables of the primes.
         memory: The rows.
-        table: int64 [n, 6], at most 65535 rows: the source, the target, and the index of the prime. Then the index of
-            the prime that the source's residues, below it, are centred and taken from; or -1. Then the row x and the
-            factor w, times 2**52, of (x - y) w, which is written in place of the transform y; or -1 and anything.
+        table: uint64 [n, 6], at most 65535 rows: the source, the target, and the index of the prime. Then the index of
+            the prime that the source's residues, below it, are centred and taken from; or `NOTHING`. Then the row x and
+            the scale w of (x - y) w, which is written in place of the transform y; or `NOTHING` and anything.
+        scales: uint64 [scales, 2], what `he.kernels.cuda.tables.with_quotients` returns.
 
     Returns:
         What launches it, in order.
     """
-    launches, column = [], SOURCE
-    for bits, count in passes(tables.N):
-        arguments = memory, table, tables.constants, tables.forward, tables.halves, bits
-        launches.append(_pass(forward_pass(count), tables.N, count, len(table), arguments))
+    launches, column, grid = [], SOURCE, (tables.N // BLOCK, len(table))
+    read = tables.constants, tables.forward, tables.halves
+    for count in passes(tables.N):
+        launches.append(_pass(forward_pass(count), tables.N, count, len(table), (memory, table, *read)))
         column = TARGET
-    grid = tables.N // BLOCK, len(table)
-    arguments = memory, table, column, tables.constants, tables.forward, tables.halves
-    return [*launches, bound(forward_blocks_kernel, grid, BLOCK // 4, *arguments)]
+    return [*launches, bound(forward_blocks_kernel, grid, BLOCK_THREADS, memory, table, scales, column, *read)]
 
 
 def inverse(tables: DeviceTables, memory: DeviceArray, table: DeviceArray, scales: DeviceArray) -> list[Launch]:
@@ -346,17 +314,18 @@ def inverse(tables: DeviceTables, memory: DeviceArray, table: DeviceArray, scale
     Args:
         tables: The tables of the primes.
         memory: The rows.
-        table: int64 [n, 4], at most 65535 rows: the source, the target, the index of the prime, and that of the scale.
-        scales: uint64 [scales, 2], constants with quotients of 64 bits: 1 / N, or others in its place.
+        table: uint64 [n, 4], at most 65535 rows: the source, the target, the index of the prime, and that of the scale.
+        scales: uint64 [scales, 2], as above, of 1 / N, or of others in its place.
 
     Returns:
         What launches it, in order.
     """
     grid = tables.N // BLOCK, len(table)
-    arguments = memory, table, scales, tables.constants, tables.inverse
-    launches = [bound(inverse_blocks_kernel, grid, BLOCK // 4, *arguments)]
-    for bits, count in passes(tables.N):
-        last = memory, table, tables.constants, tables.inverse, bits
+    launches = [
+        bound(inverse_blocks_kernel, grid, BLOCK_THREADS, memory, table, scales, tables.constants, tables.inverse)
+    ]
+    for count in passes(tables.N):
+        last = memory, table, tables.constants, tables.inverse
         launches.append(_pass(inverse_pass(count), tables.N, count, len(table), last))
     return launches
 
@@ -366,8 +335,8 @@ def _pass(kernel: Any, N: int, count: int, lines: int, arguments: tuple[Any, ...
     return bound(kernel, ((N >> count) // columns, lines), threads, *arguments)
 
 
-def passes(N: int) -> Iterator[tuple[int, int]]:
-    """Give the bits that a block has after the first pass, and its number of stages; nothing where one pass is enough.
+def passes(N: int) -> Iterator[int]:
+    """Give the number of stages of a first pass; nothing where the blocks' is enough.
 
     Raises:
         ValueError: The ring is too large for two passes.
@@ -376,4 +345,4 @@ def passes(N: int) -> Iterator[tuple[int, int]]:
     if count > PASS_STAGES:
         raise ValueError(f"`N` must be at most {BLOCK << PASS_STAGES}, got {N}")
     if count > 0:
-        yield BLOCK_BITS, count
+        yield count

@@ -1,18 +1,32 @@
-"""The arithmetic of residues on a GPU: 64-bit words and their 128-bit products; plain integers in Numba's simulator.
+"""The arithmetic of residues on a GPU: 64-bit words and their products; plain integers in Numba's simulator.
 
-A product with a constant w takes w and a quotient like floor(w 2**64 / p), as Shoup has it; see `lanes`, whose tables
-serve here too: a quotient of 52 bits, shifted, is one of 64 that is below the true one by less than 2**12, which does
-not show while x is below 2**52. Sums of products are held in 128 bits and reduced once, as Montgomery has it.
+A product with a constant w takes w and floor(w 2**64 / p), as Shoup has it, and any word x: so words may grow where
+`lanes` must reduce them.
+
+A sum of products is held as three words, the coefficients of 1, 2**25 and 2**50: factors of 50 bits are two *limbs* of
+25, so four instructions multiply and add, and nothing is carried for thousands of terms. It is reduced once, as
+Montgomery has it.
 """
 
 # ruff: noqa: ARG001  (an intrinsic's arguments are types, of which some say nothing)
 
+from collections.abc import Sequence
 from typing import Any
+
+import numpy as np
 
 from intnn.machine.cuda.intrinsics import SIMULATED
 
-_SPARE = 12  # what is missing from 52 bits to 64
-_MASK = (1 << 64) - 1
+LIMB = 25  # bits
+_LIMB_MASK, _MASK = (1 << LIMB) - 1, (1 << 64) - 1
+
+
+def in_limbs(x: np.ndarray) -> np.ndarray:
+    """Split numbers below 2**50: uint64 of the same shape, with a limb in either half of each word."""
+    low, high = x & np.uint64(_LIMB_MASK), x >> np.uint64(LIMB)
+    result: np.ndarray = low | high << np.uint64(32)
+    return result
+
 
 if SIMULATED:
     from ctypes import c_uint64
@@ -25,21 +39,42 @@ if SIMULATED:
         """Read the k-th word from an address on."""
         return c_uint64.from_address(int(address) + 8 * int(k)).value
 
+    def pair_at(pairs: Any, line: Any) -> tuple[Any, Any]:
+        """Read both words of one of many pairs, uint64 [..., 2]."""
+        pair = pairs.reshape((-1, 2))[line]
+        return pair[0], pair[1]
+
     def times(x: Any, w: Any, quotient: Any, p: Any) -> Any:
-        """Multiply x with w modulo p, for any x < 2**52; the result is below 2 p."""
+        """Multiply any word x with w modulo p; the result is below 2 p."""
         return int(x) * int(w) - (int(x) * int(quotient) >> 64) * int(p)
 
-    def madd(low: Any, high: Any, x: Any, y: Any) -> tuple[Any, Any]:
-        """Add x y to the sum high 2**64 + low."""
-        total = (int(high) << 64) + int(low) + int(x) * int(y)
-        return total & _MASK, total >> 64
+    def limbs(x: Any) -> tuple[Any, Any]:
+        """Split x, below 2**50."""
+        return int(x) & _LIMB_MASK, int(x) >> LIMB
 
-    def reduced(low: Any, high: Any, p: Any, inverse: Any, one: Any) -> Any:
-        """Divide high 2**64 + low, below 2**115, by 2**52 modulo p; the result is below p.
+    def given_limbs(word: Any) -> tuple[Any, Any]:
+        """Read the limbs that `in_limbs` has put into a word."""
+        return int(word) & _LIMB_MASK, int(word) >> 32
+
+    def word_of(rows: Any, row: Any, k: Any) -> Any:
+        """Read word k of a row of uint64 [rows, N], of less than 2**32 rows."""
+        return rows[row, k]
+
+    def madd(sums: Any, x: Any, y: Any) -> Any:
+        """Add the product of two numbers, which are given as limbs, to a sum."""
+        return sums[0] + x[0] * y[0], sums[1] + x[0] * y[1] + x[1] * y[0], sums[2] + x[1] * y[1]
+
+    def carried(sums: Any) -> Any:
+        """Carry what the first two words of a sum have beyond a limb; a sum below 2**114 has room for its third."""
+        middle = int(sums[1]) + (int(sums[0]) >> LIMB)
+        return int(sums[0]) & _LIMB_MASK, middle & _LIMB_MASK, int(sums[2]) + (middle >> LIMB)
+
+    def reduced(sums: Any, p: Any, inverse: Any, one: Any) -> Any:
+        """Divide a carried sum by 2**52 modulo p; the result is below p.
 
         ``inverse`` is -1 / p modulo 2**64, ``one`` floor(2**64 / p).
         """
-        total = (int(high) << 64) + int(low) << _SPARE
+        total = sum(int(word) << LIMB * i for i, word in enumerate(sums)) << 12  # divided by 2**64, it is by 2**52
         total = total + (total & _MASK) * int(inverse) % (1 << 64) * int(p) >> 64
         return below(times(total, 1, one, p), p)
 
@@ -53,11 +88,11 @@ if SIMULATED:
 
 else:
     from llvmlite import ir
-    from numba import float64, int64, types, uint64
+    from numba import float64, int64, types, uint32, uint64
     from numba.cuda.extending import intrinsic
 
-    WORD, WIDE, FLOAT = ir.IntType(64), ir.IntType(128), ir.DoubleType()
-    PAIR = types.UniTuple(uint64, 2)
+    HALF, WORD, FLOAT = ir.IntType(32), ir.IntType(64), ir.DoubleType()
+    PAIR, SUM, LIMBS = types.UniTuple(uint64, 2), types.UniTuple(uint64, 3), types.UniTuple(uint32, 2)
 
     def address_of(array: Any) -> int:
         """Return the address of an array's first word."""
@@ -79,6 +114,28 @@ else:
         call.attributes.add("readnone")
         return call
 
+    def _tuple(target: Any, b: Any, kind: Any, values: Sequence[Any]) -> Any:
+        result = ir.Constant(target.get_value_type(kind), ir.Undefined)
+        for i, value in enumerate(values):
+            result = b.insert_value(result, value, i)
+        return result
+
+    @intrinsic
+    def pair_at(_context, pairs, line):  # type: ignore[no-untyped-def]
+        """Read both words of one of many pairs, uint64 [..., 2], at once; kernels that read them do not write them."""
+
+        def codegen(target, b, signature, args):  # type: ignore[no-untyped-def]
+            first = b.ptrtoint(target.make_array(signature.args[0])(target, b, args[0]).data, WORD)
+            address = b.add(first, b.mul(args[1], WORD(16)))
+            both = ir.LiteralStructType([WORD, WORD])
+            found = _instruction(b, "ld.global.nc.v2.u64 {$0, $1}, [$2];", both, "=l,=l,l", address)
+            return _tuple(target, b, PAIR, [b.extract_value(found, i) for i in range(2)])
+
+        return PAIR(pairs, uint64), codegen
+
+    def _low(b: Any, x: Any) -> Any:
+        return b.and_(b.trunc(x, HALF), HALF(_LIMB_MASK))
+
     def _high(b: Any, x: Any, y: Any) -> Any:
         return _instruction(b, "mul.hi.u64 $0, $1, $2;", WORD, "=l,l,l", x, y)
 
@@ -86,11 +143,13 @@ else:
         return b.select(b.icmp_unsigned(">=", x, limit), b.sub(x, limit), x)
 
     def _times(b: Any, x: Any, w: Any, quotient: Any, p: Any) -> Any:
-        return b.sub(b.mul(x, w), b.mul(_high(b, x, quotient), p))
+        # As assembly: the optimiser would multiply with p and negate every product.
+        negative = _instruction(b, "neg.s64 $0, $1;", WORD, "=l,l", p)
+        return b.add(b.mul(x, w), b.mul(_high(b, x, quotient), negative))
 
     @intrinsic
     def times(_context, x, w, quotient, p):  # type: ignore[no-untyped-def]
-        """Multiply x with w modulo p, for any x < 2**52; the result is below 2 p."""
+        """Multiply any word x with w modulo p; the result is below 2 p."""
         return uint64(uint64, uint64, uint64, uint64), lambda _target, b, _signature, args: _times(b, *args)
 
     @intrinsic
@@ -99,39 +158,82 @@ else:
         return uint64(uint64, uint64), lambda _target, b, _signature, args: _below(b, *args)
 
     @intrinsic
-    def madd(_context, low, high, x, y):  # type: ignore[no-untyped-def]
-        """Add x y to the sum high 2**64 + low."""
+    def limbs(_context, x):  # type: ignore[no-untyped-def]
+        """Split x, below 2**50."""
 
         def codegen(target, b, _signature, args):  # type: ignore[no-untyped-def]
-            low, high, x, y = args
-            text = "mad.lo.cc.u64 $0, $2, $3, $4; madc.hi.u64 $1, $2, $3, $5;"
-            both = ir.LiteralStructType([WORD, WORD])
-            # "&": the first result is written before the last operands are read.
-            sums = _instruction(b, text, both, "=&l,=l,l,l,l,l", x, y, low, high)
-            result = ir.Constant(target.get_value_type(PAIR), ir.Undefined)
-            for i in range(2):
-                result = b.insert_value(result, b.extract_value(sums, i), i)
-            return result
+            return _tuple(target, b, LIMBS, [_low(b, args[0]), b.trunc(b.lshr(args[0], WORD(LIMB)), HALF)])
 
-        return PAIR(uint64, uint64, uint64, uint64), codegen
+        return LIMBS(uint64), codegen
 
     @intrinsic
-    def reduced(_context, low, high, p, inverse, one):  # type: ignore[no-untyped-def]
-        """Divide high 2**64 + low by 2**52 modulo p; the result is below p.
+    def given_limbs(_context, word):  # type: ignore[no-untyped-def]
+        """Read the limbs that `in_limbs` has put into a word."""
+
+        def codegen(target, b, _signature, args):  # type: ignore[no-untyped-def]
+            return _tuple(target, b, LIMBS, [b.trunc(args[0], HALF), b.trunc(b.lshr(args[0], WORD(32)), HALF)])
+
+        return LIMBS(uint64), codegen
+
+    @intrinsic
+    def word_of(_context, rows, row, k):  # type: ignore[no-untyped-def]
+        """Read word k of a row of uint64 [rows, N], of less than 2**32 rows: one instruction finds its address."""
+
+        def codegen(target, b, signature, args):  # type: ignore[no-untyped-def]
+            rows, row, k = args
+            array = target.make_array(signature.args[0])(target, b, rows)
+            width = b.mul(b.extract_value(array.shape, 1), WORD(8))
+            before = b.mul(*(b.zext(b.trunc(value, HALF), WORD) for value in (row, width)))
+            column = b.gep(array.data, [k])  # the same for every row
+            place = b.gep(b.bitcast(column, ir.IntType(8).as_pointer()), [before])
+            return b.load(b.bitcast(place, WORD.as_pointer()))
+
+        return uint64(rows, uint64, uint64), codegen
+
+    @intrinsic
+    def madd(_context, sums, x, y):  # type: ignore[no-untyped-def]
+        """Add the product of two numbers, which are given as limbs, to a sum."""
+
+        def codegen(target, b, _signature, args):  # type: ignore[no-untyped-def]
+            total = [b.extract_value(args[0], i) for i in range(3)]
+            x, y = ([b.extract_value(one, i) for i in range(2)] for one in args[1:])
+            for i, j in np.ndindex(2, 2):  # as assembly, since the optimiser adds the two middle products first
+                text = "mad.wide.u32 $0, $1, $2, $3;"
+                total[i + j] = _instruction(b, text, WORD, "=l,r,r,l", x[i], y[j], total[i + j])
+            return _tuple(target, b, SUM, total)
+
+        return SUM(SUM, LIMBS, LIMBS), codegen
+
+    @intrinsic
+    def carried(_context, sums):  # type: ignore[no-untyped-def]
+        """Carry what the first two words of a sum have beyond a limb; a sum below 2**114 has room for its third."""
+
+        def codegen(target, b, _signature, args):  # type: ignore[no-untyped-def]
+            low, middle, high = (b.extract_value(args[0], i) for i in range(3))
+            middle = b.add(middle, b.lshr(low, WORD(LIMB)))
+            high = b.add(high, b.lshr(middle, WORD(LIMB)))
+            masked = [b.and_(word, WORD(_LIMB_MASK)) for word in (low, middle)]
+            return _tuple(target, b, SUM, [*masked, high])
+
+        return SUM(SUM), codegen
+
+    @intrinsic
+    def reduced(_context, sums, p, inverse, one):  # type: ignore[no-untyped-def]
+        """Divide a carried sum by 2**52 modulo p; the result is below p.
 
         ``inverse`` is -1 / p modulo 2**64, ``one`` floor(2**64 / p).
         """
 
         def codegen(_target, b, _signature, args):  # type: ignore[no-untyped-def]
-            low, high, p, inverse, one = args
+            sums, p, inverse, one = args
+            first, middle, last = (b.extract_value(sums, i) for i in range(3))
             # Twelve bits to the left: divided by 2**64, it is divided by 2**52.
-            high = b.or_(b.shl(high, WORD(_SPARE)), b.lshr(low, WORD(64 - _SPARE)))
-            low = b.shl(low, WORD(_SPARE))
+            low = b.or_(b.or_(b.shl(first, WORD(12)), b.shl(middle, WORD(LIMB + 12))), b.shl(last, WORD(62)))
             carry = b.zext(b.icmp_unsigned("!=", low, WORD(0)), WORD)  # low + the low half of m p is 0 or 2**64
-            total = b.add(b.add(high, _high(b, b.mul(low, inverse), p)), carry)
+            total = b.add(b.add(b.lshr(last, WORD(2)), _high(b, b.mul(low, inverse), p)), carry)
             return _below(b, _times(b, total, WORD(1), one, p), p)
 
-        return uint64(uint64, uint64, uint64, uint64, uint64), codegen
+        return uint64(SUM, uint64, uint64, uint64), codegen
 
     @intrinsic
     def add_share(_context, total, x, share):  # type: ignore[no-untyped-def]

@@ -28,7 +28,7 @@ from he.formats.messages import Kind, open_message
 from he.formats.seal_bytes import SealDataError
 from he.kernels.cuda import columns
 from he.kernels.cuda.columns import arrival_kernels, request_bytes
-from he.kernels.cuda.transform import device_tables
+from he.kernels.cuda.tables import device_tables
 from he.parties.rehearsal import random_ciphertext
 from he.ring import params
 from he.ring.packed import word_bits

@@ -37,7 +37,7 @@ from he.formats.compact import Form
 from he.formats.seal_bytes import SealDataError
 from he.formats.switching import RELINEARISATION
 from he.kernels.cuda.columns import root_bytes
-from he.kernels.cuda.transform import forget_tables
+from he.kernels.cuda.tables import forget_tables
 from he.parties.encrypted_network import operand_forms
 from he.parties.rehearsal import random_ciphertext
 from he.readers.cost import cost

@@ -203,10 +203,11 @@ def test_the_kernels_that_are_started_are_counted(circuit, monkeypatch, N, passe
     pytest.importorskip("numba_cuda", reason="the extra `cuda` is not installed")
     from he.engines.cuda.device import Board
     from he.kernels.cuda import rows, transform
+    from he.kernels.cuda.tables import DeviceTables
 
     for module in (rows, transform):
         monkeypatch.setattr(module, "bound", lambda kernel, *_: kernel)
-    tables = transform.DeviceTables(N, (), None, None, None, None)
+    tables = DeviceTables(N, (), None, None, None, None)
     plan = replace(planned_only(circuit).plan, form=None)  # what inputs take is counted in the simulator
     resident = SimpleNamespace(tables=tables, weights=None, orders=None, scales=None)
     board, started = SimpleNamespace(_resident=resident, _memory=None, keys=None), []

@@ -14,7 +14,8 @@ from numba import cuda
 from he.kernels import reference
 from he.kernels.cuda import matrices, rows, transform
 from he.kernels.cuda.columns import NONE
-from he.kernels.cuda.words import address_of
+from he.kernels.cuda.tables import device_tables, with_quotients
+from he.kernels.cuda.words import address_of, in_limbs
 from he.kernels.passes import evaluate
 from he.kernels.tables.chain import chain
 from he.kernels.tables.extension import extension
@@ -25,7 +26,7 @@ from tests.intnn.cuda_simulation import prepare
 
 N, R = 64, 1 << 52
 PRIMES = ntt_primes((30, 40, 50, 50), N)
-TABLES = transform.device_tables(chain(N, PRIMES))
+TABLES = device_tables(chain(N, PRIMES))
 UNWRITTEN = (1 << 64) - 1  # no residue
 seeds = st.integers(0, 2**32 - 1)
 few = settings(max_examples=3, deadline=None, database=None)
@@ -43,7 +44,17 @@ def memory(*parts, free=0):
 
 
 def table(*lines):
-    return cuda.to_device(np.array(lines, np.int64))
+    return cuda.to_device(np.array(lines, np.int64).view(np.uint64))
+
+
+def numbers(*lines):
+    """Terms of a row and numbers, as kernels take them."""
+    words = np.array(lines, np.int64).view(np.uint64)
+    return cuda.to_device(np.concatenate([words[:, :1], in_limbs(words[:, 1:])], axis=1))
+
+
+def scales(*pairs):
+    return cuda.to_device(with_quotients(pairs))
 
 
 def integers(row):
@@ -63,7 +74,10 @@ def forward(seed):
     held, w = memory(x, free=3), int(rng.integers(PRIMES[1]))
     run(
         transform.forward(
-            TABLES, held, table((1, 4, 1, NONE, NONE, 0), (3, 5, 1, 3, NONE, 0), (0, 6, 1, 0, 1, w * R % PRIMES[1]))
+            TABLES,
+            held,
+            table((1, 4, 1, NONE, NONE, 0), (3, 5, 1, 3, NONE, 0), (0, 6, 1, 0, 1, 1)),
+            scales((1, PRIMES[0]), (w, PRIMES[1])),
         )
     )
     p = PRIMES[1]
@@ -80,9 +94,8 @@ def inverse(seed):
     rng = np.random.default_rng(seed)
     x, p = residues(rng, PRIMES), PRIMES[2]
     w = int(rng.integers(p))
-    scales = np.array([(w, (w << 52) // p)], np.int64)
     held = memory(x, free=1)
-    run(transform.inverse(TABLES, held, table((2, 4, 2, 0)), cuda.to_device(transform.shifted(scales))))
+    run(transform.inverse(TABLES, held, table((2, 4, 2, 0)), scales((w, p))))
     assert written(held, 4) == [a * N * w % p for a in reference.inverse(integers(x[2]), p)]
 
 
@@ -91,20 +104,15 @@ def passes():
     for bits in range(6, 13):
         degree = 1 << bits
         primes = ntt_primes((30, 50), degree)
-        assert [*transform.passes(degree)] == [(6, bits - 6)] * (bits > 6)
+        assert [*transform.passes(degree)] == [bits - 6] * (bits > 6)
         tables, x = chain(degree, primes), residues(np.random.default_rng(bits), primes, degree)
-        device = transform.device_tables(tables)
+        device, inverses = device_tables(tables), scales(*((pow(degree, -1, p), p) for p in primes))
         held, expected = memory(x, free=4), x.copy()
-        run(transform.forward(device, held, table((0, 2, 0, NONE, NONE, 0), (1, 3, 1, NONE, NONE, 0))))
+        run(transform.forward(device, held, table((0, 2, 0, NONE, NONE, 0), (1, 3, 1, NONE, NONE, 0)), inverses))
         for j, row in enumerate(expected):
             evaluate.forward(tables.tables, row, j)
         assert np.array_equal(held.copy_to_host()[2:4], expected)
-        scales = np.array([(pow(degree, -1, p), (pow(degree, -1, p) << 52) // p) for p in primes], np.int64)
-        run(
-            transform.inverse(
-                device, held, table((2, 4, 0, 0), (3, 5, 1, 1)), cuda.to_device(transform.shifted(scales))
-            )
-        )
+        run(transform.inverse(device, held, table((2, 4, 0, 0), (3, 5, 1, 1)), inverses))
         assert np.array_equal(held.copy_to_host()[4:], x)
 
 
@@ -124,7 +132,7 @@ def combine(seed, tile, terms):
         line += [out, *pair]
     raised = [[row, *(int(w) * R % p for w in ws)] for row, ws in zip(named.tolist(), weights.tolist(), strict=True)]
     held = memory(x, free=6)
-    run(rows.combine(TABLES, held, cuda.to_device(constants), table(line), table(*raised)))
+    run(rows.combine(TABLES, held, cuda.to_device(constants), table(line), numbers(*raised)))
     source = [integers(x[i]) if i >= 0 else integers(constants[~i]) for i in named.tolist()]
     for t, out in enumerate(outs):
         if out != NONE:
@@ -195,7 +203,7 @@ def extend(seed, sources):
     terms = list(zip(range(sources), constants.factors[0].tolist(), strict=True))
     held = memory(parts, free=1)
     line = 0, sources, sources, 3, int(constants.modulus[0])
-    run(rows.extend(TABLES, held, table(line), table(*terms), cuda.to_device(constants.shares)))
+    run(rows.extend(TABLES, held, table(line), numbers(*terms), cuda.to_device(constants.shares)))
     Q = int(np.prod([int(q) for q in given_by], dtype=object))
     for k, found in enumerate(written(held, sources)):
         fraction = sum(Fraction(int(y), q) for y, q in zip(parts[:, k], given_by, strict=True))

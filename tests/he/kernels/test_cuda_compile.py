@@ -4,6 +4,8 @@ import re
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 pytest.importorskip("numba_cuda", reason="the extra `cuda` is not installed")
 
@@ -11,32 +13,33 @@ from numba import float64, int32, int64, uint64
 
 from he.kernels.cuda import matrices, rows, transform
 from he.kernels.cuda.columns import TILES
+from he.kernels.cuda.tables import _longer, device_tables, with_quotients
 from he.kernels.tables.chain import chain
 from he.ring.primes import ntt_primes
 from tests.ptx import AMPERE, BLACKWELL, FLOATS, HOPPER, needs_compiler, ptx, resources
 
-ROWS, CUBE, TABLE = uint64[:, ::1], uint64[:, :, ::1], int64[:, ::1]
+ROWS, CUBE, LINES = uint64[:, ::1], uint64[:, :, ::1], int64[:, ::1]
 COUNTS = range(1, transform.PASS_STAGES + 1)
-SUM = (ROWS, ROWS, TABLE, TABLE, ROWS)
+SUM = (ROWS,) * 5
 
 #: Every kernel with the types of its arguments, and the most registers that it may take of the 65536 of a processor.
 KERNELS = {
-    **{f"forward pass, {n}": (transform.forward_pass(n), (ROWS, TABLE, ROWS, CUBE, ROWS, int64), 64) for n in COUNTS},
-    **{f"inverse pass, {n}": (transform.inverse_pass(n), (ROWS, TABLE, ROWS, CUBE, int64), 64) for n in COUNTS},
-    "forward blocks": (transform.forward_blocks_kernel, (ROWS, TABLE, int64, ROWS, CUBE, ROWS), 48),
-    "inverse blocks": (transform.inverse_blocks_kernel, (ROWS, TABLE, ROWS, ROWS, CUBE), 48),
+    **{f"forward pass, {n}": (transform.forward_pass(n), (ROWS, ROWS, ROWS, CUBE, ROWS), 64) for n in COUNTS},
+    **{f"inverse pass, {n}": (transform.inverse_pass(n), (ROWS, ROWS, ROWS, CUBE), 64) for n in COUNTS},
+    "forward blocks": (transform.forward_blocks_kernel, (ROWS, ROWS, ROWS, int64, ROWS, CUBE, ROWS), 64),
+    "inverse blocks": (transform.inverse_blocks_kernel, (ROWS, ROWS, ROWS, ROWS, CUBE), 64),
     "combine": (rows.combination(TILES[0]), SUM, 64),
     "combine, tile": (rows.combination(TILES[1]), SUM, 96),
     "products": (rows.products_kernel, SUM, 64),
-    "switch": (rows.switch_kernel, (ROWS, ROWS, int32[:, ::1], TABLE, TABLE, ROWS), 64),
-    "extend": (rows.extend_kernel, (ROWS, TABLE, TABLE, float64[::1], ROWS), 64),
-    "tensor": (rows.tensor_kernel, (ROWS, TABLE, ROWS), 64),
-    "tensor sums": (rows.tensor_sums_kernel, (ROWS, TABLE, TABLE, ROWS), 64),
-    "square parts": (rows.square_parts_kernel, (ROWS, TABLE, ROWS), 64),
+    "switch": (rows.switch_kernel, (ROWS, ROWS, int32[:, ::1], ROWS, ROWS, ROWS), 64),
+    "extend": (rows.extend_kernel, (ROWS, ROWS, ROWS, float64[::1], ROWS), 64),
+    "tensor": (rows.tensor_kernel, (ROWS,) * 3, 64),
+    "tensor sums": (rows.tensor_sums_kernel, (ROWS,) * 4, 64),
+    "square parts": (rows.square_parts_kernel, (ROWS,) * 3, 64),
     "raise": (matrices.raise_kernel, (CUBE, ROWS), 40),
     "matrix products": (
         matrices.matrix_kernel,
-        (int64[:, :, :, ::1], int64[:, :, :, ::1], ROWS, TABLE, int64[::1], ROWS),
+        (int64[:, :, :, ::1], int64[:, :, :, ::1], ROWS, LINES, int64[::1], ROWS),
         96,
     ),
 }
@@ -49,6 +52,7 @@ def test_products_of_64_bits_in_integers(name):
     code = ptx(kernel, signature)
     assert ".extern" not in code  # an instruction that the compiler took for a function
     assert "mul.hi.u64" in code
+    assert "mad.wide.u32" in code or "pass" in name or "blocks" in name  # sums of products
     # Fractions are rounded after the product and after the sum, as on the CPU.
     assert not re.search(r"\bfma\b", code)
     if name != "extend":
@@ -70,7 +74,7 @@ def test_residues_stay_in_registers(name, capability):
     found = resources(ptx(kernel, signature, capability), capability)
     assert found.registers <= most
     assert found.spilled == found.stack == 0
-    held = 8 * transform.BLOCK if re.search(r"blocks|, [456]", name) else 0
+    held = 8 * transform.HELD if re.search(r"blocks|, [456]", name) else 0
     assert found.shared <= held
 
 
@@ -78,19 +82,19 @@ def test_residues_stay_in_registers(name, capability):
 @pytest.mark.parametrize("count", COUNTS)
 def test_every_butterfly_is_unrolled(count):
     stages = {1: 1, 2: 4, 3: 12}
+    size = 1 << min(count, 3)
     butterflies = stages[min(count, 3)] + (8 >> max(count - 3, 0)) * stages.get(count - 3, 0)
-    kernel, signature, _ = KERNELS[f"inverse pass, {count}"]
-    assert ptx(kernel, signature).count("mul.hi.u64") == butterflies
-    lifts = 1 << min(count, 3)
     kernel, signature, _ = KERNELS[f"forward pass, {count}"]
-    assert ptx(kernel, signature).count("mul.hi.u64") == butterflies + lifts
+    assert ptx(kernel, signature).count("mul.hi.u64") == butterflies
+    kernel, signature, _ = KERNELS[f"inverse pass, {count}"]
+    assert ptx(kernel, signature).count("mul.hi.u64") == butterflies + size  # which are reduced at the end
 
 
 @pytest.mark.parametrize("N", [1024, 2048, 8192, 32768, 65536])
 def test_two_passes_are_enough(N):
     stages = [*transform.passes(N)]
     assert len(stages) <= 1
-    assert sum(count for _, count in stages) + transform.BLOCK_BITS == N.bit_length() - 1
+    assert sum(stages) + transform.BLOCK_BITS == N.bit_length() - 1
 
 
 @pytest.mark.parametrize("count", COUNTS)
@@ -103,14 +107,34 @@ def test_a_pass_has_columns_enough_to_read_whole_lines(count):
 
 
 def test_words_at_once_lie_in_different_banks():
-    place = transform.place.py_func
-    assert sorted(place(np.arange(transform.BLOCK))) == [*range(transform.BLOCK)]
-    for before in range(0, transform.BLOCK_BITS - 1, 2):  # what the blocks' steps read and write
-        for half_warp in range(transform.BLOCK // 64):
-            t = 16 * half_warp + np.arange(16)
-            first = ((t >> before) << (before + 2)) + (t & ((1 << before) - 1))
-            for i in range(4):
-                assert len(set(place(first + (i << before)) % 16)) == 16
+    place, group_of = transform.place.py_func, transform.group_of.py_func
+    threads, size = transform.BLOCK_THREADS, transform.RESIDUES
+    for number, stages in enumerate(transform.STEPS):
+        done, words = sum(transform.STEPS[:number]), []
+        apart = transform.BLOCK_BITS - done - stages
+        for j, i in np.ndindex(size >> stages, 1 << stages):
+            firsts = [group_of(t + j * threads, done, stages)[1] for t in range(threads)]
+            words.append([first + (i << apart) for first in firsts])
+            further = group_of(j * threads, done, stages)[1]  # as a thread adds up places, of which one is constant
+            assert [place(group_of(t, done, stages)[1]) + place(further + (i << apart)) for t in range(threads)] == [
+                place(word) for word in words[-1]
+            ]
+        assert sorted(np.concatenate(words)) == [*range(transform.BLOCK)]  # every step takes every word once
+        for at_once in np.array(words).reshape(-1, 16):  # a half-warp's
+            assert len(set(place(at_once) % 16)) == 16
+    for t in range(0, transform.BLOCK, 16):  # neighbours, as they come from rows and go there
+        assert len(set(place(t + np.arange(16)) % 16)) == 16
+    assert place(transform.BLOCK - 1) < transform.HELD
+
+
+@given(st.integers(1, 50), st.data())
+def test_quotients_of_64_bits(bits, data):
+    """What is made of quotients of 52 bits is what division makes."""
+    p = data.draw(st.integers(2, (1 << bits) + 1).filter(lambda p: p < 1 << 50))
+    values = data.draw(st.lists(st.integers(0, p - 1), min_size=1, max_size=5))
+    found = _longer(np.array(values), np.array([(w << 52) // p for w in values]), p)
+    assert np.array_equal(found, with_quotients([(w, p) for w in values]))
+    assert [int(q) for q in found[:, 1]] == [(w << 64) // p for w in values]
 
 
 def test_rings_beyond_two_passes_are_refused():
@@ -120,4 +144,4 @@ def test_rings_beyond_two_passes_are_refused():
 
 def test_a_ring_smaller_than_a_block_is_refused():
     with pytest.raises(ValueError, match=r"`chain\.N` must be at least 1024, got 512"):
-        transform.device_tables(chain(512, ntt_primes((30,), 512)))
+        device_tables(chain(512, ntt_primes((30,), 512)))
