@@ -187,7 +187,8 @@ class Recorded(Lazy):
         return [Value(rows) for rows in out]
 
     def square_parts(self, a: Value, conjugate: Value) -> Value:
-        units = [(self._raised(-i, j), self._raised(i, j)) for j, i in enumerate(self._encoder.imaginary[: a.level])]
+        numbers = [(self._raised(-i, j), self._raised(i, j)) for j, i in enumerate(self._encoder.imaginary[: a.level])]
+        units = [tuple(self._tape.scale(x, self._chain[j]) for x in pair) for j, pair in enumerate(numbers)]
         x, y, out = self.mod_down(a), self.mod_down(conjugate), self._tape.new(3, a.level)
         lines = [(*x[:, j], *y[:, j], *out[:, j], j, *unit) for j, unit in enumerate(units)]
         self._tape.write(Kernel.SQUARE_PARTS, lines)

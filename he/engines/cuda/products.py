@@ -33,7 +33,7 @@ from he.formats.compact import Form, require_residues
 from he.formats.switching import RELINEARISATION
 from he.kernels.cuda import matrices
 from he.kernels.cuda.columns import MAX_TERMS, PIECE_BYTES, PIECES, request_bytes
-from he.kernels.cuda.transform import DeviceArray, DeviceTables, device_tables
+from he.kernels.cuda.tables import DeviceArray, DeviceTables, device_tables
 from he.kernels.cuda.words import address_of
 from he.ring.gadget import Gadget, Gadgets
 from intnn.machine.cuda.device import device, free_bytes, gpu_in_use, reported

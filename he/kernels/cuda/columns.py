@@ -16,7 +16,7 @@ MAX_TERMS = 1 << 14  # of a sum: two products each, of residues below 2**50, fit
 TILES = 1, 8  # how many sums one line of a combination makes of the same rows
 LAYOUT_COLUMNS = 4  # of the table of a ciphertext's rows as they come
 ROOT_BYTES = 64  # of a root of a seed's stream
-BLOCK_BITS = 10  # stages of a transform in the pass that does blocks of neighbours; all others are another pass
+BLOCK_BITS = 10  # stages of a transform at most in the pass that does blocks of neighbours; others are another pass
 PIECES, PIECE_BYTES = 16, 1 << 20  # of pinned memory, see `he.engines.cuda.pieces`
 
 

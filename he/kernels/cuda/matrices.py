@@ -8,13 +8,14 @@ their addresses.
 import numpy as np
 from numba import cuda, uint64
 
-from he.kernels.cuda.rows import CHUNK, nothing, reduced_sum
+from he.kernels.cuda.rows import CHUNK, add, carry, clear, modulus_of, total
 from he.kernels.cuda.tables import MODULUS, RADIX, RADIX_QUOTIENT, DeviceArray, DeviceTables
 from he.kernels.cuda.transform import THREADS
-from he.kernels.cuda.words import below, carried, limbs, madd, times, word_at
+from he.kernels.cuda.words import below, limbs, times, word_at
 from intnn.machine.cuda.launch import Launch, bound
 
 COLUMNS = 3  # of a row of the result, whose sums one thread holds in registers
+SUMS = 3 * COLUMNS
 
 
 def matrix_kernel(left, right, memory, table, primes, constants):  # type: ignore[no-untyped-def]
@@ -22,36 +23,25 @@ def matrix_kernel(left, right, memory, table, primes, constants):  # type: ignor
     k, n, row = cuda.grid(3)
     prime, rows = primes[row], primes.shape[0]
     i, first, count, place = table[n, 0], table[n, 1], table[n, 2], table[n, 3] + row
-    sums = cuda.local.array((COLUMNS, 3, 3), uint64)
-    for t in range(COLUMNS):
-        for c in range(3):
-            sums[t, c, 0], sums[t, c, 1], sums[t, c, 2] = nothing()
-    for begin in range(0, left.shape[1], CHUNK):
-        for j in range(begin, min(begin + CHUNK, left.shape[1])):
-            c0, c1 = limbs(word_at(left[i, j, 0, row], k)), limbs(word_at(left[i, j, 1, row], k))
-            for t in range(COLUMNS):
-                if t < count:
-                    d0 = limbs(word_at(right[j, first + t, 0, row], k))
-                    d1 = limbs(word_at(right[j, first + t, 1, row], k))
-                    _add(sums, t, 0, c0, d0)
-                    _add(sums, t, 1, c0, d1)
-                    _add(sums, t, 1, c1, d0)
-                    _add(sums, t, 2, c1, d1)
+    sums, modulus = cuda.local.array((SUMS, 3), uint64), modulus_of(constants, prime)
+    clear(sums)
+    for j in range(left.shape[1]):
+        c0, c1 = limbs(word_at(left[i, j, 0, row], k)), limbs(word_at(left[i, j, 1, row], k))
         for t in range(COLUMNS):
-            for c in range(3):
-                so_far = sums[t, c, 0], sums[t, c, 1], sums[t, c, 2]
-                sums[t, c, 0], sums[t, c, 1], sums[t, c, 2] = carried(so_far)
+            if t < count:
+                d0 = limbs(word_at(right[j, first + t, 0, row], k))
+                d1 = limbs(word_at(right[j, first + t, 1, row], k))
+                add(sums, 3 * t, c0, d0)
+                add(sums, 3 * t + 1, c0, d1)
+                add(sums, 3 * t + 1, c1, d0)
+                add(sums, 3 * t + 2, c1, d1)
+        if j % CHUNK == CHUNK - 1:
+            carry(sums)
+    carry(sums)
     for t in range(COLUMNS):
         if t < count:
             for c in range(3):
-                total = sums[t, c, 0], sums[t, c, 1], sums[t, c, 2]
-                memory[place + (3 * t + c) * rows, k] = reduced_sum(total, constants, prime)
-
-
-@cuda.jit(device=True, inline="always")
-def _add(sums, t, c, x, y):  # type: ignore[no-untyped-def]
-    so_far = sums[t, c, 0], sums[t, c, 1], sums[t, c, 2]
-    sums[t, c, 0], sums[t, c, 1], sums[t, c, 2] = madd(so_far, x, y)
+                memory[place + (3 * t + c) * rows, k] = total(sums, 3 * t + c, modulus)
 
 
 def raise_kernel(memory, constants):  # type: ignore[no-untyped-def]

@@ -2,8 +2,9 @@
 
 A polynomial modulo one prime is a row of uint64 [rows, N]. A kernel takes a table, uint64, with a line for every row or
 pair of rows that it writes: so one launch does for many values, levels and primes. Sums name their terms by a range of
-lines of a second table. Every thread reads one word of each row that it needs: neighbours read neighbouring words, and
-an automorphism moves eight neighbours together, which are two sectors of memory.
+lines of a second table, which is read by pairs of words (`named`, `weighted`). Every thread reads one word of each row
+that it needs, or in sums one of either half: neighbours read neighbouring words, and an automorphism moves eight
+neighbours together, which are two sectors of memory.
 
 Constants in tables are held times 2**52, as on the host, and so are rows of factors: plaintexts and keys. Sums of
 products are held in three words (`he.kernels.cuda.words`), and reduced once.
@@ -12,6 +13,7 @@ products are held in three words (`he.kernels.cuda.words`), and reduced once.
 from functools import cache
 from typing import Any
 
+import numpy as np
 from numba import cuda, uint64
 
 from he.kernels.cuda.columns import FIRST, STOP
@@ -25,17 +27,37 @@ from he.kernels.cuda.tables import (
     DeviceTables,
 )
 from he.kernels.cuda.transform import NOTHING, THREADS
-from he.kernels.cuda.words import add_share, below, carried, given_limbs, limbs, madd, reduced, times, word_of
+from he.kernels.cuda.words import (
+    add_share,
+    below,
+    carried,
+    given_limbs,
+    in_limbs,
+    limbs,
+    madd,
+    pair_at,
+    reduced,
+    times,
+    word_of,
+)
 from intnn.machine.cuda.launch import Launch, bound
 
+HALVES = 2  # of a row: a thread of a sum does a word of either
+BOTH = 2 * HALVES  # the sums of a thread that makes two
 CHUNK = 1 << 12  # terms of a sum, of two products each, which its second word has room for
 NAMED = 1 << 63  # rows of the memory are below, and rows ~i of factors are not
 
 
-@cuda.jit(device=True, inline="always")
-def nothing():  # type: ignore[no-untyped-def]
-    """Begin a sum of products."""
-    return uint64(0), uint64(0), uint64(0)
+def named(terms: np.ndarray) -> np.ndarray:
+    """Lay terms out that are rows, int64 [terms, rows], as kernels take them: by pairs of words, uint64."""
+    words: np.ndarray = np.pad(terms, ((0, 0), (0, terms.shape[1] % 2))).view(np.uint64)
+    return words
+
+
+def weighted(terms: np.ndarray) -> np.ndarray:
+    """Lay terms out that are a row each and numbers, as kernels take them: the numbers in limbs, and then the row."""
+    words = terms.view(np.uint64)
+    return named(np.concatenate([in_limbs(words[:, 1:]), words[:, :1]], axis=1).view(np.int64))
 
 
 @cuda.jit(device=True, inline="always")
@@ -46,43 +68,69 @@ def word():  # type: ignore[no-untyped-def]
 
 
 @cuda.jit(device=True, inline="always")
-def reduced_sum(sums, constants, prime):  # type: ignore[no-untyped-def]
-    """Divide a sum of products, which is carried, by 2**52 modulo a prime."""
-    return reduced(sums, constants[prime, MODULUS], constants[prime, MONTGOMERY], constants[prime, ONE])
+def clear(sums):  # type: ignore[no-untyped-def]
+    """Begin sums of products, uint64 [sums, 3]."""
+    for i in range(sums.shape[0]):
+        sums[i, 0], sums[i, 1], sums[i, 2] = uint64(0), uint64(0), uint64(0)
 
 
 @cuda.jit(device=True, inline="always")
-def chunk_stop(first, stop):  # type: ignore[no-untyped-def]
-    """Say where a sum's terms end that are added before it is carried."""
-    return min(first + uint64(CHUNK), stop)
+def add(sums, i, x, y):  # type: ignore[no-untyped-def]
+    """Add a product of two numbers, which are given as limbs, to sum i."""
+    sums[i, 0], sums[i, 1], sums[i, 2] = madd((sums[i, 0], sums[i, 1], sums[i, 2]), x, y)
+
+
+@cuda.jit(device=True, inline="always")
+def carry(sums):  # type: ignore[no-untyped-def]
+    """Carry all sums."""
+    for i in range(sums.shape[0]):
+        sums[i, 0], sums[i, 1], sums[i, 2] = carried((sums[i, 0], sums[i, 1], sums[i, 2]))
+
+
+@cuda.jit(device=True, inline="always")
+def total(sums, i, modulus):  # type: ignore[no-untyped-def]
+    """Divide sum i, which is carried, by 2**52 modulo a prime."""
+    p, inverse, one = modulus
+    return reduced((sums[i, 0], sums[i, 1], sums[i, 2]), p, inverse, one)
+
+
+@cuda.jit(device=True, inline="always")
+def modulus_of(constants, prime):  # type: ignore[no-untyped-def]
+    """Read what sums modulo a prime are reduced with."""
+    return constants[prime, MODULUS], constants[prime, MONTGOMERY], constants[prime, ONE]
 
 
 @cache
 def combination(tile: int) -> Any:
     """Make the kernel of ``tile`` sums of multiples of the same rows, each plus a number for either half."""
+    pairs, held = tile // 2 + 1, HALVES * tile
 
     def combine_kernel(memory, factors, table, terms, constants):  # type: ignore[no-untyped-def]
         k, n = word()
-        sums = cuda.local.array((tile, 3), uint64)
-        for t in range(tile):
-            sums[t, 0], sums[t, 1], sums[t, 2] = nothing()
+        half, modulus = uint64(memory.shape[1] // HALVES), modulus_of(constants, table[n, 2])
+        sums = cuda.local.array((held, 3), uint64)
+        clear(sums)
         first, stop = table[n, FIRST], table[n, STOP]
-        while first < stop:
-            for i in range(first, chunk_stop(first, stop)):
-                row = terms[i, 0]
-                value = limbs(word_of(memory, row, k) if row < NAMED else word_of(factors, ~row, k))
-                for t in range(tile):
-                    so_far = sums[t, 0], sums[t, 1], sums[t, 2]
-                    sums[t, 0], sums[t, 1], sums[t, 2] = madd(so_far, value, given_limbs(terms[i, 1 + t]))
+        i, row = first, pair_at(terms, first * uint64(pairs) + uint64(tile // 2))[tile % 2]
+        while i < stop:
+            x = limbs(word_of(memory, row, k) if row < NAMED else word_of(factors, ~row, k))
+            y = limbs(word_of(memory, row, k + half) if row < NAMED else word_of(factors, ~row, k + half))
+            following = min(i + uint64(1), stop - uint64(1))  # read early: its words' addresses wait for it
+            row = pair_at(terms, following * uint64(pairs) + uint64(tile // 2))[tile % 2]
             for t in range(tile):
-                sums[t, 0], sums[t, 1], sums[t, 2] = carried((sums[t, 0], sums[t, 1], sums[t, 2]))
-            first += uint64(CHUNK)
-        prime, half = table[n, 2], uint64(k >= uint64(memory.shape[1] // 2))
+                w = given_limbs(pair_at(terms, i * uint64(pairs) + uint64(t // 2))[t % 2])
+                add(sums, HALVES * t, x, w)
+                add(sums, HALVES * t + 1, y, w)
+            i += uint64(1)
+            if (i - first) % uint64(CHUNK) == uint64(0):
+                carry(sums)
+        carry(sums)
         for t in range(tile):
             out = table[n, 3 + 3 * t]
             if out != NOTHING:
-                value = reduced_sum((sums[t, 0], sums[t, 1], sums[t, 2]), constants, prime)
-                memory[out, k] = below(value + table[n, uint64(4 + 3 * t) + half], constants[prime, MODULUS])
+                for h in range(HALVES):
+                    value = total(sums, HALVES * t + h, modulus) + table[n, 4 + 3 * t + h]
+                    memory[out, k + uint64(h) * half] = below(value, modulus[0])
 
     return combine_kernel
 
@@ -90,35 +138,56 @@ def combination(tile: int) -> Any:
 def products_kernel(memory, factors, table, terms, constants):  # type: ignore[no-untyped-def]
     """Add products of two rows with one factor, for two sums at once: what they are multiplied with is read once."""
     k, n = word()
-    one, other = nothing(), nothing()
+    half, modulus = uint64(memory.shape[1] // HALVES), modulus_of(constants, table[n, 4])
+    sums = cuda.local.array((BOTH, 3), uint64)
+    clear(sums)
     first, stop = table[n, FIRST], table[n, STOP]
-    while first < stop:
-        for i in range(first, chunk_stop(first, stop)):
-            w = limbs(word_of(factors, terms[i, 2], k))
-            one = madd(one, limbs(word_of(memory, terms[i, 0], k)), w)
-            other = madd(other, limbs(word_of(memory, terms[i, 1], k)), w)
-        one, other = carried(one), carried(other)
-        first += uint64(CHUNK)
-    prime = table[n, 4]
-    memory[table[n, 2], k] = reduced_sum(one, constants, prime)
-    memory[table[n, 3], k] = reduced_sum(other, constants, prime)
+    i = first
+    while i < stop:
+        one, other = pair_at(terms, i * uint64(2))
+        factor = pair_at(terms, i * uint64(2) + uint64(1))[0]
+        for h in range(HALVES):
+            at = k + uint64(h) * half
+            w = limbs(word_of(factors, factor, at))
+            add(sums, h, limbs(word_of(memory, one, at)), w)
+            add(sums, HALVES + h, limbs(word_of(memory, other, at)), w)
+        i += uint64(1)
+        if (i - first) % uint64(CHUNK) == uint64(0):
+            carry(sums)
+    carry(sums)
+    for s in range(2):
+        for h in range(HALVES):
+            memory[table[n, 2 + s], k + uint64(h) * half] = total(sums, HALVES * s + h, modulus)
 
 
 def switch_kernel(memory, keys, orders, table, terms, constants):  # type: ignore[no-untyped-def]
     """Add products of digits with both halves of a key, and a multiple of a row, and permute both sums."""
     k, n = word()
+    half, modulus = uint64(memory.shape[1] // HALVES), modulus_of(constants, table[n, 4])
     added, order = table[n, 5], table[n, 7]
-    at = k if order == NOTHING else uint64(orders[order, k])
-    one, other = nothing(), nothing()
+    x, y = k, k + half
+    if order != NOTHING:
+        x, y = uint64(orders[order, k]), uint64(orders[order, k + half])
+    sums = cuda.local.array((BOTH, 3), uint64)
+    clear(sums)
     if added != NOTHING:
-        one = madd(one, limbs(word_of(memory, added, at)), limbs(table[n, 6]))
-    for i in range(table[n, FIRST], table[n, STOP]):  # digits: they are few
-        digit = limbs(word_of(memory, terms[i, 0], at))
-        one = madd(one, digit, limbs(word_of(keys, terms[i, 1], at)))
-        other = madd(other, digit, limbs(word_of(keys, terms[i, 2], at)))
-    prime = table[n, 4]
-    memory[table[n, 2], k] = reduced_sum(carried(one), constants, prime)
-    memory[table[n, 3], k] = reduced_sum(carried(other), constants, prime)
+        w = limbs(table[n, 6])
+        add(sums, 0, limbs(word_of(memory, added, x)), w)
+        add(sums, 1, limbs(word_of(memory, added, y)), w)
+    i, stop = table[n, FIRST], table[n, STOP]
+    while i < stop:  # digits: they are few
+        row, one = pair_at(terms, i * uint64(2))
+        other = pair_at(terms, i * uint64(2) + uint64(1))[0]
+        for h in range(HALVES):
+            at = x if h == 0 else y
+            digit = limbs(word_of(memory, row, at))
+            add(sums, h, digit, limbs(word_of(keys, one, at)))
+            add(sums, HALVES + h, digit, limbs(word_of(keys, other, at)))
+        i += uint64(1)
+    carry(sums)
+    for s in range(2):
+        for h in range(HALVES):
+            memory[table[n, 2 + s], k + uint64(h) * half] = total(sums, HALVES * s + h, modulus)
 
 
 def extend_kernel(memory, table, terms, shares, constants):  # type: ignore[no-untyped-def]
@@ -128,73 +197,96 @@ def extend_kernel(memory, table, terms, shares, constants):  # type: ignore[no-u
     CPU's kernels, and rounded as often.
     """
     k, n = word()
-    share, total = 0.5, nothing()
-    for i in range(table[n, FIRST], table[n, STOP]):
-        value = word_of(memory, terms[i, 0], k)
+    share, sums, modulus = 0.5, cuda.local.array((1, 3), uint64), modulus_of(constants, table[n, 3])
+    clear(sums)
+    i, stop = table[n, FIRST], table[n, STOP]
+    while i < stop:
+        factor, row = pair_at(terms, i)
+        value = word_of(memory, row, k)
         share = add_share(share, value, shares[i])
-        total = madd(total, limbs(value), given_limbs(terms[i, 1]))
-    total = madd(total, limbs(uint64(share)), limbs(table[n, 4]))
-    memory[table[n, 2], k] = reduced_sum(carried(total), constants, table[n, 3])
+        add(sums, 0, limbs(value), given_limbs(factor))
+        i += uint64(1)
+    add(sums, 0, limbs(uint64(share)), limbs(table[n, 4]))
+    carry(sums)
+    memory[table[n, 2], k] = total(sums, 0, modulus)
 
 
 @cuda.jit(device=True, inline="always")
-def _product(x, y, constants, prime):  # type: ignore[no-untyped-def]
-    """Multiply two numbers, which are given as limbs, and divide by 2**52 modulo a prime."""
-    return reduced_sum(carried(madd(nothing(), x, y)), constants, prime)
-
-
-@cuda.jit(device=True, inline="always")
-def _tensor(x0, x1, y0, y1, prime, constants):  # type: ignore[no-untyped-def]
-    """Multiply x0 + x1 s with y0 + y1 s: the product has three components."""
+def _raised(y, constants, prime):  # type: ignore[no-untyped-def]
+    """Multiply a residue with 2**52, and split it into limbs."""
     p, r, r_quotient = constants[prime, MODULUS], constants[prime, RADIX], constants[prime, RADIX_QUOTIENT]
-    f0, f1 = limbs(below(times(y0, r, r_quotient, p), p)), limbs(below(times(y1, r, r_quotient, p), p))
-    x0, x1 = limbs(x0), limbs(x1)
-    second = reduced_sum(carried(madd(madd(nothing(), x0, f1), x1, f0)), constants, prime)
-    return _product(x0, f0, constants, prime), second, _product(x1, f1, constants, prime)
+    return limbs(below(times(y, r, r_quotient, p), p))
 
 
 def tensor_sums_kernel(memory, table, terms, constants):  # type: ignore[no-untyped-def]
     """Add products of x0 + x1 s with factors f0 + f1 s, which are held times 2**52."""
     k, n = word()
-    one, two, three = nothing(), nothing(), nothing()
+    sums, modulus = cuda.local.array((3, 3), uint64), modulus_of(constants, table[n, 5])
+    clear(sums)
     first, stop = table[n, FIRST], table[n, STOP]
-    while first < stop:
-        for i in range(first, chunk_stop(first, stop)):
-            x0, x1 = limbs(word_of(memory, terms[i, 0], k)), limbs(word_of(memory, terms[i, 1], k))
-            f0, f1 = limbs(word_of(memory, terms[i, 2], k)), limbs(word_of(memory, terms[i, 3], k))
-            one, two, three = madd(one, x0, f0), madd(madd(two, x0, f1), x1, f0), madd(three, x1, f1)
-        one, two, three = carried(one), carried(two), carried(three)
-        first += uint64(CHUNK)
-    prime = table[n, 5]
-    memory[table[n, 2], k] = reduced_sum(one, constants, prime)
-    memory[table[n, 3], k] = reduced_sum(two, constants, prime)
-    memory[table[n, 4], k] = reduced_sum(three, constants, prime)
+    i = first
+    while i < stop:
+        row0, row1 = pair_at(terms, i * uint64(2))
+        factor0, factor1 = pair_at(terms, i * uint64(2) + uint64(1))
+        x0, x1 = limbs(word_of(memory, row0, k)), limbs(word_of(memory, row1, k))
+        f0, f1 = limbs(word_of(memory, factor0, k)), limbs(word_of(memory, factor1, k))
+        add(sums, 0, x0, f0)
+        add(sums, 1, x0, f1)
+        add(sums, 1, x1, f0)
+        add(sums, 2, x1, f1)
+        i += uint64(1)
+        if (i - first) % uint64(CHUNK) == uint64(0):
+            carry(sums)
+    carry(sums)
+    for c in range(3):
+        memory[table[n, 2 + c], k] = total(sums, c, modulus)
 
 
 def tensor_kernel(memory, table, constants):  # type: ignore[no-untyped-def]
     """Multiply x0 + x1 s with y0 + y1 s: rows x0, x1, y0, y1, three to be written, and the prime."""
     k, n = word()
-    x0, x1 = word_of(memory, table[n, 0], k), word_of(memory, table[n, 1], k)
-    y0, y1 = word_of(memory, table[n, 2], k), word_of(memory, table[n, 3], k)
-    first, second, third = _tensor(x0, x1, y0, y1, table[n, 7], constants)
-    memory[table[n, 4], k], memory[table[n, 5], k], memory[table[n, 6], k] = first, second, third
+    prime, sums = table[n, 7], cuda.local.array((3, 3), uint64)
+    modulus = modulus_of(constants, prime)
+    x0, x1 = limbs(word_of(memory, table[n, 0], k)), limbs(word_of(memory, table[n, 1], k))
+    f0 = _raised(word_of(memory, table[n, 2], k), constants, prime)
+    f1 = _raised(word_of(memory, table[n, 3], k), constants, prime)
+    clear(sums)
+    add(sums, 0, x0, f0)
+    add(sums, 1, x0, f1)
+    add(sums, 1, x1, f0)
+    add(sums, 2, x1, f1)
+    carry(sums)
+    for c in range(3):
+        memory[table[n, 4 + c], k] = total(sums, c, modulus)
 
 
-def square_parts_kernel(memory, table, constants):  # type: ignore[no-untyped-def]
+def square_parts_kernel(memory, table, scales, constants):  # type: ignore[no-untyped-def]
     """Compute (x + y)**2 + w (x - y)**2, see `he.kernels.passes.evaluate.square_parts`.
 
-    After the columns of `tensor_kernel` come the w of the first and of the second half.
+    After the columns of `tensor_kernel` come the scales of 2**52 w in the first and in the second half.
     """
     k, n = word()
-    prime = table[n, 7]
-    p = constants[prime, MODULUS]
+    prime, sums = table[n, 7], cuda.local.array((3, 3), uint64)
+    modulus = modulus_of(constants, prime)
+    p = modulus[0]
     x0, x1 = word_of(memory, table[n, 0], k), word_of(memory, table[n, 1], k)
     y0, y1 = word_of(memory, table[n, 2], k), word_of(memory, table[n, 3], k)
     a0, a1, b0, b1 = below(x0 + y0, p), below(x1 + y1, p), below(x0 + (p - y0), p), below(x1 + (p - y1), p)
-    a, b = _tensor(a0, a1, a0, a1, prime, constants), _tensor(b0, b1, b0, b1, prime, constants)
-    w = limbs(table[n, uint64(8) + uint64(k >= uint64(memory.shape[1] // 2))])
-    for c in range(3):
-        memory[table[n, 4 + c], k] = below(a[c] + _product(limbs(b[c]), w, constants, prime), p)
+    f0, f1 = _raised(a0, constants, prime), _raised(a1, constants, prime)
+    w, quotient = pair_at(scales, table[n, uint64(8) + uint64(k >= uint64(memory.shape[1] // HALVES))])
+    g0, g1 = limbs(below(times(b0, w, quotient, p), p)), limbs(below(times(b1, w, quotient, p), p))
+    a0, a1, b0, b1 = limbs(a0), limbs(a1), limbs(b0), limbs(b1)
+    clear(sums)
+    add(sums, 0, a0, f0)
+    add(sums, 0, b0, g0)
+    add(sums, 1, a0, f1)
+    add(sums, 1, b0, g1)
+    add(sums, 2, a1, f1)
+    add(sums, 2, b1, g1)
+    carry(sums)
+    middle = total(sums, 1, modulus)  # of which there are two
+    first, last = total(sums, 0, modulus), total(sums, 2, modulus)
+    memory[table[n, 4], k], memory[table[n, 5], k], memory[table[n, 6], k] = first, below(middle + middle, p), last
 
 
 def combine(
@@ -212,10 +304,10 @@ def combine(
         factors: uint64 [other rows, N], which line ~i of ``terms`` names as i.
         table: uint64 [n, 3 + 3 tile]: a range of terms, the prime, and for every sum its row, or `NOTHING`, and the
             numbers for both halves, as they are.
-        terms: uint64 [terms, 1 + tile]: a row, and what it is multiplied with in every sum, in limbs.
+        terms: `weighted`, of int64 [terms, 1 + tile]: a row, and what it is multiplied with in every sum.
     """
     kernel = combination((table.shape[1] - 3) // 3)
-    return [_each(kernel, tables, table, memory, factors, table, terms, tables.constants)]
+    return [_of_sums(kernel, tables, table, memory, factors, table, terms, tables.constants)]
 
 
 def products(
@@ -232,9 +324,9 @@ def products(
         memory: uint64 [rows, N].
         factors: uint64 [other rows, N], times 2**52.
         table: uint64 [n, 5]: a range of terms, the two rows that are written, and the prime.
-        terms: uint64 [terms, 3]: a row of either sum, and a row of factors.
+        terms: `named`, of int64 [terms, 3]: a row of either sum, and a row of factors.
     """
-    return [_each(products_kernel, tables, table, memory, factors, table, terms, tables.constants)]
+    return [_of_sums(products_kernel, tables, table, memory, factors, table, terms, tables.constants)]
 
 
 def switch(
@@ -254,9 +346,9 @@ def switch(
         orders: int32 [automorphisms, N], as `he.ring.slots.automorphism` has them.
         table: uint64 [n, 8]: a range of terms, the two rows that are written, and the prime; then a row, or `NOTHING`,
             of which a multiple is added to the first sum, the factor, and the line of ``orders``, or `NOTHING`.
-        terms: uint64 [terms, 3]: a digit, and the rows of the key's halves.
+        terms: `named`, of int64 [terms, 3]: a digit, and the rows of the key's halves.
     """
-    return [_each(switch_kernel, tables, table, memory, keys, orders, table, terms, tables.constants)]
+    return [_of_sums(switch_kernel, tables, table, memory, keys, orders, table, terms, tables.constants)]
 
 
 def extend(
@@ -272,7 +364,7 @@ def extend(
         tables: The chain's.
         memory: uint64 [rows, N].
         table: uint64 [n, 5]: a range of terms, the row that is written, its prime, and -Q times 2**52.
-        terms: uint64 [terms, 2]: a row of coefficients times their hats, and Q / q_i times 2**52 in limbs.
+        terms: `weighted`, of int64 [terms, 2]: a row of coefficients times their hats, and Q / q_i times 2**52.
         shares: float64 [terms], 1 / q_i.
     """
     return [_each(extend_kernel, tables, table, memory, table, terms, shares, tables.constants)]
@@ -290,17 +382,24 @@ def tensor_sums(tables: DeviceTables, memory: DeviceArray, table: DeviceArray, t
         tables: The chain's.
         memory: uint64 [rows, N].
         table: uint64 [n, 6]: a range of terms, the three rows that are written, and the prime.
-        terms: uint64 [terms, 4]: both rows of a ciphertext, and of one that is held times 2**52.
+        terms: `named`, of int64 [terms, 4]: both rows of a ciphertext, and of one that is held times 2**52.
     """
     return [_each(tensor_sums_kernel, tables, table, memory, table, terms, tables.constants)]
 
 
-def square_parts(tables: DeviceTables, memory: DeviceArray, table: DeviceArray) -> list[Launch]:
-    """Square both parts of ciphertexts; the table is `square_parts_kernel`'s."""
-    return [_each(square_parts_kernel, tables, table, memory, table, tables.constants)]
+def square_parts(tables: DeviceTables, memory: DeviceArray, table: DeviceArray, scales: DeviceArray) -> list[Launch]:
+    """Square both parts of ciphertexts; the table is `square_parts_kernel`'s, and the scales are transforms'."""
+    return [_each(square_parts_kernel, tables, table, memory, table, scales, tables.constants)]
 
 
 def _each(kernel: Any, tables: DeviceTables, table: DeviceArray, *arguments: Any) -> Launch:
     """Return what starts a kernel with one thread for every word of every line."""
     threads = min(THREADS, tables.N)
     return bound(kernel, (tables.N // threads, len(table)), threads, *arguments)
+
+
+def _of_sums(kernel: Any, tables: DeviceTables, table: DeviceArray, *arguments: Any) -> Launch:
+    """Return what starts a kernel with one thread for two words; blocks are small, for threads take many registers."""
+    words = tables.N // HALVES
+    threads = min(THREADS // 2, words)
+    return bound(kernel, (words // threads, len(table)), threads, *arguments)

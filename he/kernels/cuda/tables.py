@@ -15,8 +15,7 @@ from intnn.machine.cuda.device import place_in_use
 from intnn.machine.cuda.intrinsics import SIMULATED
 
 DeviceArray = Any
-BLOCK_BITS = 6 if SIMULATED else columns.BLOCK_BITS  # of the residues that a transform's last pass does together
-BLOCK = 1 << BLOCK_BITS
+LEAST = 64 if SIMULATED else 1 << columns.BLOCK_BITS  # degree of a ring
 MODULUS, MONTGOMERY, ONE, HALF, RADIX, RADIX_QUOTIENT = range(6)  # columns of `constants`
 
 
@@ -51,10 +50,10 @@ def device_tables(chain: Chain) -> DeviceTables:
 
     Raises:
         DeviceError: The GPU does not start, or has too little free memory.
-        ValueError: The ring is smaller than a block.
+        ValueError: The ring is smaller than a block of a transform.
     """
-    if chain.N < BLOCK:
-        raise ValueError(f"`chain.N` must be at least {BLOCK}, got {chain.N}")
+    if chain.N < LEAST:
+        raise ValueError(f"`chain.N` must be at least {LEAST}, got {chain.N}")
     key = place_in_use(), chain
     tables = _placed.get(key)
     if tables is None:

@@ -2,8 +2,8 @@
 
 A transform is two passes over global memory at most, for N up to 65536. The first does up to six stages: a block of
 threads takes neighbouring columns of a row that is seen as a matrix, whose rows are what the stages combine. The second
-does all stages of blocks of 1024 neighbouring residues. Between two steps of stages, which are done in registers, both
-exchange residues in shared memory. The inverse goes the other way.
+does all stages of blocks of 512 neighbouring residues, or of 1024 where that is one pass or must be. Between two steps
+of stages, which are done in registers, both exchange residues in shared memory. The inverse goes the other way.
 
 What would be passes of their own is done on the way. The forward transform can take its input from another prime, which
 mod-up of a digit is, and put (x - y) w in place of its result y, which ends a division. The inverse multiplies with any
@@ -12,10 +12,11 @@ constant in place of 1 / N.
 Rows are named by a table, so that one launch takes those of several polynomials and primes. Neighbouring threads read
 neighbouring words: at least 128 bytes in the first pass, whose blocks are 16 columns wide for six stages. In shared
 memory a half-warp's sixteen words lie in sixteen banks: columns do so by themselves, and in blocks, whose steps take
-words 1, 4, 16 or 128 apart, an empty word after every sixteen sees to it (`place`). A thread waits for others between
-writing and reading alone: what it writes next goes where it has read last, and nobody else has.
+words 1, 4, 8, 16 or more apart, an empty word after every sixteen sees to it (`place`), with the choice of a thread's
+groups (`group_of`). A thread waits for others between writing and reading alone: what it writes next goes where it has
+read last, and nobody else has.
 
-Primes have 50 bits and words 64. So residues are not reduced between stages: they grow by less than 2 p in a stage of
+Primes have 50 bits and words 64. So residues are not reduced between stages: they grow by less than 4 p in a stage of
 the forward transform, and to twice as much in one of the inverse, and are reduced where they are written to go on, or
 at the end. What arithmetic is on a GPU, addresses are too: a thread names its words by one address and constants.
 """
@@ -27,15 +28,16 @@ from typing import Any
 from numba import cuda, uint64
 
 from he.kernels.cuda.columns import FACTOR, MINUEND, ORIGIN, PRIME, SCALE, SOURCE, TARGET
-from he.kernels.cuda.tables import BLOCK, BLOCK_BITS, HALF, MODULUS, ONE, DeviceArray, DeviceTables
-from he.kernels.cuda.words import below, pair_at, times
+from he.kernels.cuda.tables import HALF, MODULUS, ONE, DeviceArray, DeviceTables
+from he.kernels.cuda.words import below, lazy_times, pair_at, times
 from intnn.machine.cuda.intrinsics import SIMULATED
 from intnn.machine.cuda.launch import Launch, bound
 
-A, B, C, D = STEPS = (2, 2, 1, 1) if SIMULATED else (3, 3, 2, 2)  # stages of a block's steps
-RESIDUES = 1 << max(STEPS)  # of a thread, in registers
-BLOCK_THREADS = BLOCK // RESIDUES
-HELD = BLOCK + BLOCK // 16  # words of shared memory that a block takes
+#: Of a block of residues, by its bits, the stages of each step. The small block takes one step less, and is the usual.
+STEPS = {5: (2, 2, 1, 0), 6: (2, 2, 1, 1)} if SIMULATED else {9: (3, 3, 3, 0), 10: (3, 3, 2, 2)}
+SMALL, LARGE = STEPS
+FEW = max(STEPS[SMALL])
+RESIDUES = 1 << FEW  # of a thread, in registers
 THREADS = 16 if SIMULATED else 256  # of a block; a simulated thread is a thread of Python
 STEP = 3  # stages of a step of the first pass: eight residues of a thread, in registers
 PASS_STAGES = 2 * STEP
@@ -58,34 +60,34 @@ def lifted(value, origin, prime, constants, halves):  # type: ignore[no-untyped-
 
 @cuda.jit(device=True, inline="always")
 def _forward_stages(v, count, groups, roots, base, k, spread, p):  # type: ignore[no-untyped-def]
-    """``count`` stages on groups of 2**count residues each; each makes them larger by less than 2 p.
+    """``count`` stages on groups of 2**count residues each; each makes them larger by less than 4 p.
 
     A group is all of what a node of the tree of blocks has here: the first is node k's, and the next one's is
     ``spread`` further.
     """
-    two = p + p
+    four = p << uint64(2)
     for stage in range(count):
         half = 1 << (count - 1 - stage)
         for i in range(groups << (count - 1)):
             g, block = i >> (count - 1), i >> (count - 1 - stage) & ((1 << stage) - 1)
             a = (g << count) + 2 * half * block + (i & (half - 1))
             w, quotient = pair_at(roots, base + uint64((k + g * spread << stage) + block))
-            x, y = v[a], times(v[a + half], w, quotient, p)
-            v[a], v[a + half] = x + y, x + (two - y)
+            x, y = v[a], lazy_times(v[a + half], w, quotient, p)
+            v[a], v[a + half] = x + y, x + (four - y)
 
 
 @cuda.jit(device=True, inline="always")
 def _inverse_stages(v, count, groups, done, roots, base, k, spread, p):  # type: ignore[no-untyped-def]
-    """``count`` stages of the inverse, on residues below 2**(1 + done) p; each makes them twice as large at most."""
+    """``count`` stages of the inverse, on residues below 2**(2 + done) p; each makes them twice as large at most."""
     for step in range(count):
         stage, half = count - 1 - step, 1 << step
-        limit = p << uint64(1 + done + step)
+        limit = p << uint64(2 + done + step)
         for i in range(groups << (count - 1)):
             g, block = i >> (count - 1), i >> step & ((1 << stage) - 1)
             a = (g << count) + 2 * half * block + (i & (half - 1))
             w, quotient = pair_at(roots, base + uint64((k + g * spread << stage) + block))
             x, y = v[a], v[a + half]
-            v[a], v[a + half] = x + y, times(x + (limit - y), w, quotient, p)
+            v[a], v[a + half] = x + y, lazy_times(x + (limit - y), w, quotient, p)
 
 
 def pass_shape(count: int) -> tuple[int, int]:
@@ -95,8 +97,8 @@ def pass_shape(count: int) -> tuple[int, int]:
 
 
 @cache
-def forward_pass(count: int) -> Any:
-    """Make the kernel of the first ``count`` stages."""
+def forward_pass(count: int, bits: int) -> Any:
+    """Make the kernel of the first ``count`` stages, which leave blocks of 2**bits residues."""
     first, second = min(count, STEP), max(count - STEP, 0)
     size, groups = 1 << first, 1 << (first - second)
     threads, columns = pass_shape(count)
@@ -108,10 +110,10 @@ def forward_pass(count: int) -> Any:
         source, target, p = table[n, SOURCE], table[n, TARGET], constants[prime, MODULUS]
         base = prime * uint64(roots.shape[1])
         c, r = cuda.threadIdx.x & (columns - 1), cuda.threadIdx.x // columns
-        at = cuda.blockIdx.x * columns + c + r * BLOCK
+        at = cuda.blockIdx.x * columns + c + (r << bits)
         v = cuda.local.array(size, uint64)
         for i in range(size):
-            v[i] = memory[source, uint64(at + i * apart * BLOCK)]
+            v[i] = memory[source, uint64(at + (i * apart << bits))]
         if origin != NOTHING:
             for i in range(size):
                 v[i] = lifted(v[i], origin, prime, constants, halves)
@@ -124,16 +126,16 @@ def forward_pass(count: int) -> Any:
             for i in range(size):
                 v[i] = near[uint64((r * size + i) * columns + c)]
             _forward_stages(v, second, groups, roots, base, size + r * groups, 1, p)
-        at += r * (size - 1) * BLOCK
+        at += r * (size - 1) << bits
         for i in range(size):
-            memory[target, uint64(at + i * BLOCK)] = v[i]
+            memory[target, uint64(at + (i << bits))] = v[i]
 
     return forward_pass_kernel
 
 
 @cache
-def inverse_pass(count: int) -> Any:
-    """Make the kernel of the last ``count`` stages of the inverse; results are below p."""
+def inverse_pass(count: int, bits: int) -> Any:
+    """Make the kernel of the inverse's last ``count`` stages, on blocks of 2**bits residues; results are below p."""
     first, second = min(count, STEP), max(count - STEP, 0)
     size, groups = 1 << first, 1 << (first - second)
     threads, columns = pass_shape(count)
@@ -145,10 +147,10 @@ def inverse_pass(count: int) -> Any:
         p, one = constants[prime, MODULUS], constants[prime, ONE]
         base = prime * uint64(roots.shape[1])
         c, r = cuda.threadIdx.x & (columns - 1), cuda.threadIdx.x // columns
-        at = cuda.blockIdx.x * columns + c + r * BLOCK
+        at = cuda.blockIdx.x * columns + c + (r << bits)
         v = cuda.local.array(size, uint64)
         for i in range(size):
-            v[i] = memory[row, uint64(at + (r * (size - 1) + i) * BLOCK)]
+            v[i] = memory[row, uint64(at + (r * (size - 1) + i << bits))]
         if second > 0:
             near = cuda.shared.array(held, uint64)
             _inverse_stages(v, second, groups, 0, roots, base, size + r * groups, 1, p)
@@ -159,131 +161,153 @@ def inverse_pass(count: int) -> Any:
                 v[i] = near[uint64(cuda.threadIdx.x + i * apart * columns)]
         _inverse_stages(v, first, 1, second, roots, base, 1, 0, p)
         for i in range(size):
-            memory[row, uint64(at + i * apart * BLOCK)] = below(times(v[i], uint64(1), one, p), p)
+            memory[row, uint64(at + (i * apart << bits))] = below(times(v[i], uint64(1), one, p), p)
 
     return inverse_pass_kernel
 
 
 @cuda.jit(device=True, inline="always")
-def group_of(g, done, stages):  # type: ignore[no-untyped-def]
-    """Find the block that group g of a step is in, after so many stages, and the first of its 2**stages residues."""
-    bits = BLOCK_BITS - done - stages  # neighbours in a group are 2**bits residues apart
-    if bits >= 4:
-        block, r = g >> bits, g & ((1 << bits) - 1)
+def group_of(g, bits, done, stages):  # type: ignore[no-untyped-def]
+    """Find where group g of a step is, in a block of 2**bits residues of which so many stages are done.
+
+    It is given by its part of the block, and by the first of its 2**stages residues.
+    """
+    apart = bits - done - stages  # neighbours in a group are 2**apart residues apart
+    if apart >= 3:
+        part, r = g >> apart, g & ((1 << apart) - 1)
+        if (
+            apart == 3
+        ):  # a half-warp has two parts, which share no banks if they are no neighbours: two bits change places
+            part ^= 3 * ((part ^ part >> 1) & 1)
     else:
-        block, r = g & ((1 << done) - 1), g >> done
-    return block, (block << (bits + stages)) + r
+        part, r = g & ((1 << done) - 1), g >> done
+    return part, (part << (apart + stages)) + r
 
 
 @cuda.jit(device=True, inline="always")
-def _give(v, near, t, done, stages):  # type: ignore[no-untyped-def]
+def place_of(t, i, bits, done, stages):  # type: ignore[no-untyped-def]
+    """Find the place of a thread's i-th residue in a step: a sum of what depends on the thread, and of a constant."""
+    further = group_of((i >> stages) << (bits - FEW), bits, done, stages)[1]
+    further += (i & ((1 << stages) - 1)) << (bits - done - stages)
+    return place(group_of(t, bits, done, stages)[1]) + place(further)
+
+
+@cuda.jit(device=True, inline="always")
+def _give(v, near, t, bits, done, stages):  # type: ignore[no-untyped-def]
     """Write residues to shared memory from where a step has left them."""
-    bits = BLOCK_BITS - done - stages
-    for j in range(RESIDUES >> stages):
-        _, first = group_of(t, done, stages)
-        _, further = group_of(j * BLOCK_THREADS, done, stages)
-        for i in range(1 << stages):
-            near[uint64(place(first) + place(further + (i << bits)))] = v[(j << stages) + i]
+    for i in range(RESIDUES):
+        near[uint64(place_of(t, i, bits, done, stages))] = v[i]
 
 
 @cuda.jit(device=True, inline="always")
-def _take(v, near, t, done, stages):  # type: ignore[no-untyped-def]
+def _take(v, near, t, bits, done, stages):  # type: ignore[no-untyped-def]
     """Read residues from shared memory to where a step takes them."""
-    bits = BLOCK_BITS - done - stages
-    for j in range(RESIDUES >> stages):
-        _, first = group_of(t, done, stages)
-        _, further = group_of(j * BLOCK_THREADS, done, stages)
-        for i in range(1 << stages):
-            v[(j << stages) + i] = near[uint64(place(first) + place(further + (i << bits)))]
+    for i in range(RESIDUES):
+        v[i] = near[uint64(place_of(t, i, bits, done, stages))]
 
 
 @cuda.jit(device=True, inline="always")
-def _forward_step(v, t, done, stages, roots, base, k, p):  # type: ignore[no-untyped-def]
+def _forward_step(v, t, bits, done, stages, roots, base, k, p):  # type: ignore[no-untyped-def]
     """Do a step's stages, on the groups of one thread."""
-    block, spread = group_of(t, done, stages)[0], group_of(BLOCK_THREADS, done, stages)[0]
-    _forward_stages(v, stages, RESIDUES >> stages, roots, base, (k << done) + block, spread, p)
+    part, spread = group_of(t, bits, done, stages)[0], group_of(1 << (bits - FEW), bits, done, stages)[0]
+    _forward_stages(v, stages, RESIDUES >> stages, roots, base, (k << done) + part, spread, p)
 
 
 @cuda.jit(device=True, inline="always")
-def _inverse_step(v, t, done, stages, roots, base, k, p):  # type: ignore[no-untyped-def]
+def _inverse_step(v, t, bits, done, stages, roots, base, k, p):  # type: ignore[no-untyped-def]
     """Do a step's stages of the inverse, on the groups of one thread."""
-    block, spread = group_of(t, done, stages)[0], group_of(BLOCK_THREADS, done, stages)[0]
-    before, k = BLOCK_BITS - done - stages, (k << done) + block
+    part, spread = group_of(t, bits, done, stages)[0], group_of(1 << (bits - FEW), bits, done, stages)[0]
+    before, k = bits - done - stages, (k << done) + part
     _inverse_stages(v, stages, RESIDUES >> stages, before, roots, base, k, spread, p)
 
 
-def forward_blocks_kernel(memory, table, scales, column, constants, roots, halves):  # type: ignore[no-untyped-def]
-    """Do all stages of a block that are left; results are below p.
+def held(bits: int) -> int:
+    """Say how many words of shared memory a block of 2**bits residues takes."""
+    return (1 << bits) + (1 << (bits - 4))
 
-    Residues come from the rows that ``column`` names; where it is `SOURCE`, they are of their origin's prime.
-    """
-    t, block, n = cuda.threadIdx.x, cuda.blockIdx.x, cuda.blockIdx.y
-    source, target, prime, origin = table[n, column], table[n, TARGET], table[n, PRIME], table[n, ORIGIN]
-    minuend, p, one = table[n, MINUEND], constants[prime, MODULUS], constants[prime, ONE]
-    base = prime * uint64(roots.shape[1])
-    near = cuda.shared.array(HELD, uint64)
-    v = cuda.local.array(RESIDUES, uint64)
-    at, k = block * BLOCK + t, cuda.gridDim.x + block
-    for i in range(RESIDUES):
-        v[i] = memory[source, uint64(at + i * BLOCK_THREADS)]
-    if column == SOURCE and origin != NOTHING:
+
+@cache
+def forward_blocks(bits: int) -> Any:
+    """Make the kernel of all stages of a block of 2**bits residues; results are below p."""
+    (a, b, c, d), words, threads = STEPS[bits], held(bits), 1 << (bits - FEW)
+
+    def forward_blocks_kernel(memory, table, scales, column, constants, roots, halves):  # type: ignore[no-untyped-def]
+        # Residues come from the rows that `column` names; where it is `SOURCE`, they are of their origin's prime.
+        t, n = cuda.threadIdx.x, cuda.blockIdx.y
+        source, target, prime, origin = table[n, column], table[n, TARGET], table[n, PRIME], table[n, ORIGIN]
+        minuend, p, one = table[n, MINUEND], constants[prime, MODULUS], constants[prime, ONE]
+        base = prime * uint64(roots.shape[1])
+        near, v = cuda.shared.array(words, uint64), cuda.local.array(RESIDUES, uint64)
+        at, k = (cuda.blockIdx.x << bits) + t, cuda.gridDim.x + cuda.blockIdx.x
         for i in range(RESIDUES):
-            v[i] = lifted(v[i], origin, prime, constants, halves)
-    _forward_step(v, t, 0, A, roots, base, k, p)
-    _give(v, near, t, 0, A)
-    cuda.syncthreads()
-    _take(v, near, t, A, B)
-    _forward_step(v, t, A, B, roots, base, k, p)
-    _give(v, near, t, A, B)
-    cuda.syncthreads()
-    _take(v, near, t, A + B, C)
-    _forward_step(v, t, A + B, C, roots, base, k, p)
-    _give(v, near, t, A + B, C)
-    cuda.syncthreads()
-    _take(v, near, t, A + B + C, D)
-    _forward_step(v, t, A + B + C, D, roots, base, k, p)
-    _give(v, near, t, A + B + C, D)
-    cuda.syncthreads()
-    w, quotient, top = uint64(1), one, uint64(0)
-    if minuend != NOTHING:
-        w, quotient = pair_at(scales, table[n, FACTOR])
-        top = (one >> uint64(1)) * p  # a multiple of p that exceeds every residue, and leaves room for another
-    for i in range(RESIDUES):
-        value = near[uint64(place(t) + place(i * BLOCK_THREADS))]
+            v[i] = memory[source, uint64(at + i * threads)]
+        if column == SOURCE and origin != NOTHING:
+            for i in range(RESIDUES):
+                v[i] = lifted(v[i], origin, prime, constants, halves)
+        _forward_step(v, t, bits, 0, a, roots, base, k, p)
+        _give(v, near, t, bits, 0, a)
+        cuda.syncthreads()
+        _take(v, near, t, bits, a, b)
+        _forward_step(v, t, bits, a, b, roots, base, k, p)
+        _give(v, near, t, bits, a, b)
+        cuda.syncthreads()
+        _take(v, near, t, bits, a + b, c)
+        _forward_step(v, t, bits, a + b, c, roots, base, k, p)
+        _give(v, near, t, bits, a + b, c)
+        cuda.syncthreads()
+        if d > 0:
+            _take(v, near, t, bits, a + b + c, d)
+            _forward_step(v, t, bits, a + b + c, d, roots, base, k, p)
+            _give(v, near, t, bits, a + b + c, d)
+            cuda.syncthreads()
+        w, quotient, top = uint64(1), one, uint64(0)
         if minuend != NOTHING:
-            value = memory[minuend, uint64(at + i * BLOCK_THREADS)] + (top - value)
-        memory[target, uint64(at + i * BLOCK_THREADS)] = below(times(value, w, quotient, p), p)
+            w, quotient = pair_at(scales, table[n, FACTOR])
+            top = (one >> uint64(1)) * p  # a multiple of p that exceeds every residue, and leaves room for another
+        for i in range(RESIDUES):
+            value = near[uint64(place(t) + place(i * threads))]
+            if minuend != NOTHING:
+                value = memory[minuend, uint64(at + i * threads)] + (top - value)
+            memory[target, uint64(at + i * threads)] = below(times(value, w, quotient, p), p)
+
+    return forward_blocks_kernel
 
 
-def inverse_blocks_kernel(memory, table, scales, constants, roots):  # type: ignore[no-untyped-def]
-    """Do the inverse's stages within a block, after the product with a constant; results are below p."""
-    t, block, n = cuda.threadIdx.x, cuda.blockIdx.x, cuda.blockIdx.y
-    source, target, prime = table[n, SOURCE], table[n, TARGET], table[n, PRIME]
-    p, one, base = constants[prime, MODULUS], constants[prime, ONE], prime * uint64(roots.shape[1])
-    w, quotient = pair_at(scales, table[n, SCALE])
-    near = cuda.shared.array(HELD, uint64)
-    v = cuda.local.array(RESIDUES, uint64)
-    at, k = block * BLOCK + t, cuda.gridDim.x + block
-    for i in range(RESIDUES):
-        value = memory[source, uint64(at + i * BLOCK_THREADS)]
-        near[uint64(place(t) + place(i * BLOCK_THREADS))] = times(value, w, quotient, p)
-    cuda.syncthreads()
-    _take(v, near, t, A + B + C, D)
-    _inverse_step(v, t, A + B + C, D, roots, base, k, p)
-    _give(v, near, t, A + B + C, D)
-    cuda.syncthreads()
-    _take(v, near, t, A + B, C)
-    _inverse_step(v, t, A + B, C, roots, base, k, p)
-    _give(v, near, t, A + B, C)
-    cuda.syncthreads()
-    _take(v, near, t, A, B)
-    _inverse_step(v, t, A, B, roots, base, k, p)
-    _give(v, near, t, A, B)
-    cuda.syncthreads()
-    _take(v, near, t, 0, A)
-    _inverse_step(v, t, 0, A, roots, base, k, p)
-    for i in range(RESIDUES):
-        memory[target, uint64(at + i * BLOCK_THREADS)] = below(times(v[i], uint64(1), one, p), p)
+@cache
+def inverse_blocks(bits: int) -> Any:
+    """Make the kernel of the inverse's stages within a block, after the product with a scale; results are below p."""
+    (a, b, c, d), words, threads = STEPS[bits], held(bits), 1 << (bits - FEW)
+
+    def inverse_blocks_kernel(memory, table, scales, constants, roots):  # type: ignore[no-untyped-def]
+        t, n = cuda.threadIdx.x, cuda.blockIdx.y
+        source, target, prime = table[n, SOURCE], table[n, TARGET], table[n, PRIME]
+        p, one, base = constants[prime, MODULUS], constants[prime, ONE], prime * uint64(roots.shape[1])
+        w, quotient = pair_at(scales, table[n, SCALE])
+        near, v = cuda.shared.array(words, uint64), cuda.local.array(RESIDUES, uint64)
+        at, k = (cuda.blockIdx.x << bits) + t, cuda.gridDim.x + cuda.blockIdx.x
+        for i in range(RESIDUES):
+            value = memory[source, uint64(at + i * threads)]
+            near[uint64(place(t) + place(i * threads))] = lazy_times(value, w, quotient, p)
+        cuda.syncthreads()
+        if d > 0:
+            _take(v, near, t, bits, a + b + c, d)
+            _inverse_step(v, t, bits, a + b + c, d, roots, base, k, p)
+            _give(v, near, t, bits, a + b + c, d)
+            cuda.syncthreads()
+        _take(v, near, t, bits, a + b, c)
+        _inverse_step(v, t, bits, a + b, c, roots, base, k, p)
+        _give(v, near, t, bits, a + b, c)
+        cuda.syncthreads()
+        _take(v, near, t, bits, a, b)
+        _inverse_step(v, t, bits, a, b, roots, base, k, p)
+        _give(v, near, t, bits, a, b)
+        cuda.syncthreads()
+        _take(v, near, t, bits, 0, a)
+        _inverse_step(v, t, bits, 0, a, roots, base, k, p)
+        for i in range(RESIDUES):
+            memory[target, uint64(at + i * threads)] = below(times(v[i], uint64(1), one, p), p)
+
+    return inverse_blocks_kernel
 
 
 def forward(tables: DeviceTables, memory: DeviceArray, table: DeviceArray, scales: DeviceArray) -> list[Launch]:
@@ -300,12 +324,13 @@ def forward(tables: DeviceTables, memory: DeviceArray, table: DeviceArray, scale
     Returns:
         What launches it, in order.
     """
-    launches, column, grid = [], SOURCE, (tables.N // BLOCK, len(table))
+    launches, column, bits = [], SOURCE, block_bits(tables.N)
     read = tables.constants, tables.forward, tables.halves
     for count in passes(tables.N):
-        launches.append(_pass(forward_pass(count), tables.N, count, len(table), (memory, table, *read)))
+        launches.append(_pass(forward_pass(count, bits), tables.N, count, len(table), (memory, table, *read)))
         column = TARGET
-    return [*launches, bound(forward_blocks_kernel, grid, BLOCK_THREADS, memory, table, scales, column, *read)]
+    arguments = memory, table, scales, column, *read
+    return [*launches, bound(forward_blocks(bits), (tables.N >> bits, len(table)), 1 << (bits - FEW), *arguments)]
 
 
 def inverse(tables: DeviceTables, memory: DeviceArray, table: DeviceArray, scales: DeviceArray) -> list[Launch]:
@@ -320,13 +345,11 @@ def inverse(tables: DeviceTables, memory: DeviceArray, table: DeviceArray, scale
     Returns:
         What launches it, in order.
     """
-    grid = tables.N // BLOCK, len(table)
-    launches = [
-        bound(inverse_blocks_kernel, grid, BLOCK_THREADS, memory, table, scales, tables.constants, tables.inverse)
-    ]
+    bits, read = block_bits(tables.N), (tables.constants, tables.inverse)
+    grid = tables.N >> bits, len(table)
+    launches = [bound(inverse_blocks(bits), grid, 1 << (bits - FEW), memory, table, scales, *read)]
     for count in passes(tables.N):
-        last = memory, table, tables.constants, tables.inverse
-        launches.append(_pass(inverse_pass(count), tables.N, count, len(table), last))
+        launches.append(_pass(inverse_pass(count, bits), tables.N, count, len(table), (memory, table, *read)))
     return launches
 
 
@@ -335,14 +358,24 @@ def _pass(kernel: Any, N: int, count: int, lines: int, arguments: tuple[Any, ...
     return bound(kernel, ((N >> count) // columns, lines), threads, *arguments)
 
 
-def passes(N: int) -> Iterator[int]:
-    """Give the number of stages of a first pass; nothing where the blocks' is enough.
+def block_bits(N: int) -> int:
+    """Return the bits of the blocks of a ring: those of large ones where that saves a pass, and where it must be.
 
     Raises:
         ValueError: The ring is too large for two passes.
     """
-    count = N.bit_length() - 1 - BLOCK_BITS
-    if count > PASS_STAGES:
-        raise ValueError(f"`N` must be at most {BLOCK << PASS_STAGES}, got {N}")
+    bits, most = N.bit_length() - 1, LARGE + PASS_STAGES
+    if bits > most:
+        raise ValueError(f"`N` must be at most {1 << most}, got {N}")
+    return LARGE if bits in (LARGE, most) else SMALL
+
+
+def passes(N: int) -> Iterator[int]:
+    """Give the number of stages of a first pass; nothing where the blocks' is enough.
+
+    Raises:
+        ValueError: As `block_bits`.
+    """
+    count = N.bit_length() - 1 - block_bits(N)
     if count > 0:
         yield count

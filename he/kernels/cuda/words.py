@@ -3,9 +3,10 @@
 A product with a constant w takes w and floor(w 2**64 / p), as Shoup has it, and any word x: so words may grow where
 `lanes` must reduce them.
 
-A sum of products is held as three words, the coefficients of 1, 2**25 and 2**50: factors of 50 bits are two *limbs* of
-25, so four instructions multiply and add, and nothing is carried for thousands of terms. It is reduced once, as
-Montgomery has it.
+A sum of products is held as three words. Factors of 50 bits are two *limbs* of 25, a + 2**25 b; the words are the sums
+of products of limbs a, of a + b, and of limbs b, as Karatsuba has it: three instructions multiply and add, which is
+what the GPU's multipliers are slowest at, and nothing is carried for thousands of terms. The second word may wrap
+around, for what is taken from it is the coefficient of 2**25, which fits. A sum is reduced once, as Montgomery has it.
 """
 
 # ruff: noqa: ARG001  (an intrinsic's arguments are types, of which some say nothing)
@@ -18,7 +19,7 @@ import numpy as np
 from intnn.machine.cuda.intrinsics import SIMULATED
 
 LIMB = 25  # bits
-_LIMB_MASK, _MASK = (1 << LIMB) - 1, (1 << 64) - 1
+_LIMB_MASK, _HALF_MASK, _MASK = (1 << LIMB) - 1, (1 << 32) - 1, (1 << 64) - 1
 
 
 def in_limbs(x: np.ndarray) -> np.ndarray:
@@ -48,13 +49,20 @@ if SIMULATED:
         """Multiply any word x with w modulo p; the result is below 2 p."""
         return int(x) * int(w) - (int(x) * int(quotient) >> 64) * int(p)
 
-    def limbs(x: Any) -> tuple[Any, Any]:
-        """Split x, below 2**50."""
-        return int(x) & _LIMB_MASK, int(x) >> LIMB
+    def lazy_times(x: Any, w: Any, quotient: Any, p: Any) -> Any:
+        """Multiply any word x with w modulo p, in fewer instructions; the result is below 4 p."""
+        (low, high), (q_low, q_high) = ((int(y) & _HALF_MASK, int(y) >> 32) for y in (x, quotient))
+        return int(x) * int(w) - (high * q_high + (high * q_low >> 32) + (low * q_high >> 32)) * int(p)
 
-    def given_limbs(word: Any) -> tuple[Any, Any]:
-        """Read the limbs that `in_limbs` has put into a word."""
-        return int(word) & _LIMB_MASK, int(word) >> 32
+    def limbs(x: Any) -> tuple[Any, Any, Any]:
+        """Split x, below 2**50, into two limbs; the word between them is what they add up to."""
+        low, high = int(x) & _LIMB_MASK, int(x) >> LIMB
+        return low, low + high, high
+
+    def given_limbs(word: Any) -> tuple[Any, Any, Any]:
+        """Read the limbs that `in_limbs` has put into a word; the word between them is what they add up to."""
+        low, high = int(word) & _LIMB_MASK, int(word) >> 32
+        return low, low + high, high
 
     def word_of(rows: Any, row: Any, k: Any) -> Any:
         """Read word k of a row of uint64 [rows, N], of less than 2**32 rows."""
@@ -62,19 +70,24 @@ if SIMULATED:
 
     def madd(sums: Any, x: Any, y: Any) -> Any:
         """Add the product of two numbers, which are given as limbs, to a sum."""
-        return sums[0] + x[0] * y[0], sums[1] + x[0] * y[1] + x[1] * y[0], sums[2] + x[1] * y[1]
+        return tuple(int(total) + a * b & _MASK for total, a, b in zip(sums, x, y, strict=True))
 
     def carried(sums: Any) -> Any:
-        """Carry what the first two words of a sum have beyond a limb; a sum below 2**114 has room for its third."""
-        middle = int(sums[1]) + (int(sums[0]) >> LIMB)
-        return int(sums[0]) & _LIMB_MASK, middle & _LIMB_MASK, int(sums[2]) + (middle >> LIMB)
+        """Carry what a sum has beyond limbs; one below 2**114 has room for what is carried."""
+        low, both, high = map(int, sums)
+        middle = (both - low - high & _MASK) + (low >> LIMB)
+        low, middle, high = low & _LIMB_MASK, middle & _LIMB_MASK, high + (middle >> LIMB)
+        return low, low + middle + high & _MASK, high
 
     def reduced(sums: Any, p: Any, inverse: Any, one: Any) -> Any:
         """Divide a carried sum by 2**52 modulo p; the result is below p.
 
         ``inverse`` is -1 / p modulo 2**64, ``one`` floor(2**64 / p).
         """
-        total = sum(int(word) << LIMB * i for i, word in enumerate(sums)) << 12  # divided by 2**64, it is by 2**52
+        low, both, high = map(int, sums)
+        total = (
+            low + ((both - low - high & _MASK) << LIMB) + (high << 2 * LIMB) << 12
+        )  # over 2**64, as it is over 2**52
         total = total + (total & _MASK) * int(inverse) % (1 << 64) * int(p) >> 64
         return below(times(total, 1, one, p), p)
 
@@ -92,7 +105,7 @@ else:
     from numba.cuda.extending import intrinsic
 
     HALF, WORD, FLOAT = ir.IntType(32), ir.IntType(64), ir.DoubleType()
-    PAIR, SUM, LIMBS = types.UniTuple(uint64, 2), types.UniTuple(uint64, 3), types.UniTuple(uint32, 2)
+    PAIR, SUM, LIMBS = types.UniTuple(uint64, 2), types.UniTuple(uint64, 3), types.UniTuple(uint32, 3)
 
     def address_of(array: Any) -> int:
         """Return the address of an array's first word."""
@@ -133,19 +146,26 @@ else:
 
         return PAIR(pairs, uint64), codegen
 
-    def _low(b: Any, x: Any) -> Any:
-        return b.and_(b.trunc(x, HALF), HALF(_LIMB_MASK))
-
     def _high(b: Any, x: Any, y: Any) -> Any:
         return _instruction(b, "mul.hi.u64 $0, $1, $2;", WORD, "=l,l,l", x, y)
 
     def _below(b: Any, x: Any, limit: Any) -> Any:
         return b.select(b.icmp_unsigned(">=", x, limit), b.sub(x, limit), x)
 
-    def _times(b: Any, x: Any, w: Any, quotient: Any, p: Any) -> Any:
+    def _about_high(b: Any, x: Any, y: Any) -> Any:
+        """The high word of x y, less 2 at most: what the product of the low halves adds is left out."""
+        (x0, x1), (y0, y1) = ((b.and_(word, WORD(_HALF_MASK)), b.lshr(word, WORD(32))) for word in (x, y))
+        crossed = (b.lshr(b.mul(*pair), WORD(32)) for pair in ((x1, y0), (x0, y1)))
+        return b.add(b.mul(x1, y1), b.add(*crossed))
+
+    def _rest(b: Any, x: Any, w: Any, multiple: Any, p: Any) -> Any:
+        """Subtract a multiple of p from x w."""
         # As assembly: the optimiser would multiply with p and negate every product.
         negative = _instruction(b, "neg.s64 $0, $1;", WORD, "=l,l", p)
-        return b.add(b.mul(x, w), b.mul(_high(b, x, quotient), negative))
+        return b.add(b.mul(x, w), b.mul(multiple, negative))
+
+    def _times(b: Any, x: Any, w: Any, quotient: Any, p: Any) -> Any:
+        return _rest(b, x, w, _high(b, x, quotient), p)
 
     @intrinsic
     def times(_context, x, w, quotient, p):  # type: ignore[no-untyped-def]
@@ -153,25 +173,39 @@ else:
         return uint64(uint64, uint64, uint64, uint64), lambda _target, b, _signature, args: _times(b, *args)
 
     @intrinsic
+    def lazy_times(_context, x, w, quotient, p):  # type: ignore[no-untyped-def]
+        """Multiply any word x with w modulo p, in fewer instructions; the result is below 4 p."""
+
+        def codegen(_target, b, _signature, args):  # type: ignore[no-untyped-def]
+            x, w, quotient, p = args
+            return _rest(b, x, w, _about_high(b, x, quotient), p)
+
+        return uint64(uint64, uint64, uint64, uint64), codegen
+
+    @intrinsic
     def below(_context, x, limit):  # type: ignore[no-untyped-def]
         """Take the lesser of x and x - limit as unsigned numbers: x modulo ``limit`` where x < 2 limit."""
         return uint64(uint64, uint64), lambda _target, b, _signature, args: _below(b, *args)
 
+    def _limbs(target: Any, b: Any, low: Any, high: Any) -> Any:
+        return _tuple(target, b, LIMBS, [low, b.add(low, high), high])
+
     @intrinsic
     def limbs(_context, x):  # type: ignore[no-untyped-def]
-        """Split x, below 2**50."""
+        """Split x, below 2**50, into two limbs; the word between them is what they add up to."""
 
         def codegen(target, b, _signature, args):  # type: ignore[no-untyped-def]
-            return _tuple(target, b, LIMBS, [_low(b, args[0]), b.trunc(b.lshr(args[0], WORD(LIMB)), HALF)])
+            low = b.and_(b.trunc(args[0], HALF), HALF(_LIMB_MASK))
+            return _limbs(target, b, low, b.trunc(b.lshr(args[0], WORD(LIMB)), HALF))
 
         return LIMBS(uint64), codegen
 
     @intrinsic
     def given_limbs(_context, word):  # type: ignore[no-untyped-def]
-        """Read the limbs that `in_limbs` has put into a word."""
+        """Read the limbs that `in_limbs` has put into a word; the word between them is what they add up to."""
 
         def codegen(target, b, _signature, args):  # type: ignore[no-untyped-def]
-            return _tuple(target, b, LIMBS, [b.trunc(args[0], HALF), b.trunc(b.lshr(args[0], WORD(32)), HALF)])
+            return _limbs(target, b, b.trunc(args[0], HALF), b.trunc(b.lshr(args[0], WORD(32)), HALF))
 
         return LIMBS(uint64), codegen
 
@@ -195,25 +229,26 @@ else:
         """Add the product of two numbers, which are given as limbs, to a sum."""
 
         def codegen(target, b, _signature, args):  # type: ignore[no-untyped-def]
-            total = [b.extract_value(args[0], i) for i in range(3)]
-            x, y = ([b.extract_value(one, i) for i in range(2)] for one in args[1:])
-            for i, j in np.ndindex(2, 2):  # as assembly, since the optimiser adds the two middle products first
-                text = "mad.wide.u32 $0, $1, $2, $3;"
-                total[i + j] = _instruction(b, text, WORD, "=l,r,r,l", x[i], y[j], total[i + j])
-            return _tuple(target, b, SUM, total)
+            operands = ([b.extract_value(one, i) for one in (*args[1:], args[0])] for i in range(3))
+            made = [_instruction(b, "mad.wide.u32 $0, $1, $2, $3;", WORD, "=l,r,r,l", *three) for three in operands]
+            return _tuple(target, b, SUM, made)
 
         return SUM(SUM, LIMBS, LIMBS), codegen
 
+    def _coefficients(b: Any, sums: Any) -> list[Any]:
+        low, both, high = (b.extract_value(sums, i) for i in range(3))
+        return [low, b.sub(b.sub(both, low), high), high]
+
     @intrinsic
     def carried(_context, sums):  # type: ignore[no-untyped-def]
-        """Carry what the first two words of a sum have beyond a limb; a sum below 2**114 has room for its third."""
+        """Carry what a sum has beyond limbs; one below 2**114 has room for what is carried."""
 
         def codegen(target, b, _signature, args):  # type: ignore[no-untyped-def]
-            low, middle, high = (b.extract_value(args[0], i) for i in range(3))
+            low, middle, high = _coefficients(b, args[0])
             middle = b.add(middle, b.lshr(low, WORD(LIMB)))
             high = b.add(high, b.lshr(middle, WORD(LIMB)))
-            masked = [b.and_(word, WORD(_LIMB_MASK)) for word in (low, middle)]
-            return _tuple(target, b, SUM, [*masked, high])
+            low, middle = (b.and_(word, WORD(_LIMB_MASK)) for word in (low, middle))
+            return _tuple(target, b, SUM, [low, b.add(b.add(low, middle), high), high])
 
         return SUM(SUM), codegen
 
@@ -226,7 +261,7 @@ else:
 
         def codegen(_target, b, _signature, args):  # type: ignore[no-untyped-def]
             sums, p, inverse, one = args
-            first, middle, last = (b.extract_value(sums, i) for i in range(3))
+            first, middle, last = _coefficients(b, sums)
             # Twelve bits to the left: divided by 2**64, it is divided by 2**52.
             low = b.or_(b.or_(b.shl(first, WORD(12)), b.shl(middle, WORD(LIMB + 12))), b.shl(last, WORD(62)))
             carry = b.zext(b.icmp_unsigned("!=", low, WORD(0)), WORD)  # low + the low half of m p is 0 or 2**64

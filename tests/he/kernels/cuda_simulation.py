@@ -15,7 +15,7 @@ from he.kernels import reference
 from he.kernels.cuda import matrices, rows, transform
 from he.kernels.cuda.columns import NONE
 from he.kernels.cuda.tables import device_tables, with_quotients
-from he.kernels.cuda.words import address_of, in_limbs
+from he.kernels.cuda.words import address_of
 from he.kernels.passes import evaluate
 from he.kernels.tables.chain import chain
 from he.kernels.tables.extension import extension
@@ -48,9 +48,11 @@ def table(*lines):
 
 
 def numbers(*lines):
-    """Terms of a row and numbers, as kernels take them."""
-    words = np.array(lines, np.int64).view(np.uint64)
-    return cuda.to_device(np.concatenate([words[:, :1], in_limbs(words[:, 1:])], axis=1))
+    return cuda.to_device(rows.weighted(np.array(lines, np.int64)))
+
+
+def named(*lines):
+    return cuda.to_device(rows.named(np.array(lines, np.int64)))
 
 
 def scales(*pairs):
@@ -104,7 +106,7 @@ def passes():
     for bits in range(6, 13):
         degree = 1 << bits
         primes = ntt_primes((30, 50), degree)
-        assert [*transform.passes(degree)] == [bits - 6] * (bits > 6)
+        assert [*transform.passes(degree)] == [bits - transform.block_bits(degree)] * (bits > 6)
         tables, x = chain(degree, primes), residues(np.random.default_rng(bits), primes, degree)
         device, inverses = device_tables(tables), scales(*((pow(degree, -1, p), p) for p in primes))
         held, expected = memory(x, free=4), x.copy()
@@ -124,16 +126,16 @@ def combine(seed, tile, terms):
     j = int(rng.integers(len(PRIMES)))
     p = PRIMES[j]
     x, constants = residues(rng, (p,) * 3), residues(rng, (p,) * 2)
-    named = rng.integers(-2, 3, terms)  # ~i names constant i
+    sources = rng.integers(-2, 3, terms)  # ~i names constant i
     weights, addends = rng.integers(0, p, (terms, tile)), rng.integers(0, p, (tile, 2))
     outs = [3 + t if t < 6 else NONE for t in range(tile)]
     line = [0, terms, j]
     for out, pair in zip(outs, addends.tolist(), strict=True):
         line += [out, *pair]
-    raised = [[row, *(int(w) * R % p for w in ws)] for row, ws in zip(named.tolist(), weights.tolist(), strict=True)]
+    raised = [[row, *(int(w) * R % p for w in ws)] for row, ws in zip(sources.tolist(), weights.tolist(), strict=True)]
     held = memory(x, free=6)
     run(rows.combine(TABLES, held, cuda.to_device(constants), table(line), numbers(*raised)))
-    source = [integers(x[i]) if i >= 0 else integers(constants[~i]) for i in named.tolist()]
+    source = [integers(x[i]) if i >= 0 else integers(constants[~i]) for i in sources.tolist()]
     for t, out in enumerate(outs):
         if out != NONE:
             assert written(held, out) == [
@@ -151,13 +153,13 @@ def products(seed, terms):
     j = int(rng.integers(len(PRIMES)))
     p = PRIMES[j]
     x, factors = residues(rng, (p,) * 4), residues(rng, (p,) * 3)
-    named = np.stack([rng.integers(0, 4, terms), rng.integers(0, 4, terms), rng.integers(0, 3, terms)], axis=1)
+    lines = np.stack([rng.integers(0, 4, terms), rng.integers(0, 4, terms), rng.integers(0, 3, terms)], axis=1)
     held = memory(x, free=2)
     raised = np.array([[int(a) * R % p for a in row] for row in factors], np.uint64)
-    run(rows.products(TABLES, held, cuda.to_device(raised), table((0, terms, 4, 5, j)), table(*named.tolist())))
+    run(rows.products(TABLES, held, cuda.to_device(raised), table((0, terms, 4, 5, j)), named(*lines.tolist())))
     for half in range(2):
         assert written(held, 4 + half) == [
-            sum(int(x[line[half], k]) * int(factors[line[2], k]) for line in named) % p for k in range(N)
+            sum(int(x[line[half], k]) * int(factors[line[2], k]) for line in lines) % p for k in range(N)
         ]
 
 
@@ -175,7 +177,7 @@ def switch(seed, turned, digits):
     raised = np.array([[int(a) * R % p for a in row] for row in key], np.uint64)
     terms = [(i, i, digits + i) for i in range(digits)]
     line = 0, digits, digits + 1, digits + 2, j, *added
-    run(rows.switch(TABLES, held, cuda.to_device(raised), cuda.to_device(order[None]), table(line), table(*terms)))
+    run(rows.switch(TABLES, held, cuda.to_device(raised), cuda.to_device(order[None]), table(line), named(*terms)))
     for half in range(2):
         sums = [
             sum(int(x[i, k]) * int(key[half * digits + i, k]) for i in range(digits))
@@ -236,12 +238,12 @@ def tensor_sums(seed, terms):
     p = PRIMES[j]
     x, factors = residues(rng, (p,) * 4), residues(rng, (p,) * 4)
     raised = np.array([[int(a) * R % p for a in row] for row in factors], np.uint64)
-    named = rng.integers(0, 4, (terms, 4))
+    chosen = rng.integers(0, 4, (terms, 4))
     held = memory(x, raised, free=3)
-    lines = [(a, b, 4 + c, 4 + d) for a, b, c, d in named.tolist()]
-    run(rows.tensor_sums(TABLES, held, table((0, terms, 8, 9, 10, j)), table(*lines)))
+    lines = [(a, b, 4 + c, 4 + d) for a, b, c, d in chosen.tolist()]
+    run(rows.tensor_sums(TABLES, held, table((0, terms, 8, 9, 10, j)), named(*lines)))
     for k in range(N):
-        pairs = [((int(x[a, k]), int(x[b, k])), (int(factors[c, k]), int(factors[d, k]))) for a, b, c, d in named]
+        pairs = [((int(x[a, k]), int(x[b, k])), (int(factors[c, k]), int(factors[d, k]))) for a, b, c, d in chosen]
         expected = [
             sum(x0 * f0 for (x0, _), (f0, _) in pairs),
             sum(x0 * f1 + x1 * f0 for (x0, x1), (f0, f1) in pairs),
@@ -258,7 +260,8 @@ def square_parts(seed):
     p, units = PRIMES[j], rng.integers(0, PRIMES[j], 2).tolist()
     x = residues(rng, (p,) * 4)
     held = memory(x, free=3)
-    run(rows.square_parts(TABLES, held, table((0, 1, 2, 3, 4, 5, 6, j, *(u * R % p for u in units)))))
+    raised = scales(*((u * R, p) for u in units))
+    run(rows.square_parts(TABLES, held, table((0, 1, 2, 3, 4, 5, 6, j, 0, 1)), raised))
     for k, (x0, x1, y0, y1) in enumerate(zip(*map(integers, x), strict=True)):
         u = units[2 * k // N]
         (a, b), (c, d) = (x0 + y0, x1 + y1), (x0 - y0, x1 - y1)

@@ -24,23 +24,29 @@ SUM = (ROWS,) * 5
 
 #: Every kernel with the types of its arguments, and the most registers that it may take of the 65536 of a processor.
 KERNELS = {
-    **{f"forward pass, {n}": (transform.forward_pass(n), (ROWS, ROWS, ROWS, CUBE, ROWS), 64) for n in COUNTS},
-    **{f"inverse pass, {n}": (transform.inverse_pass(n), (ROWS, ROWS, ROWS, CUBE), 64) for n in COUNTS},
-    "forward blocks": (transform.forward_blocks_kernel, (ROWS, ROWS, ROWS, int64, ROWS, CUBE, ROWS), 64),
-    "inverse blocks": (transform.inverse_blocks_kernel, (ROWS, ROWS, ROWS, ROWS, CUBE), 64),
+    **{f"forward pass, {n}": (transform.forward_pass(n, 9), (ROWS, ROWS, ROWS, CUBE, ROWS), 64) for n in COUNTS},
+    **{f"inverse pass, {n}": (transform.inverse_pass(n, 9), (ROWS, ROWS, ROWS, CUBE), 64) for n in COUNTS},
+    **{
+        f"forward blocks, {n}": (transform.forward_blocks(n), (ROWS, ROWS, ROWS, int64, ROWS, CUBE, ROWS), 64)
+        for n in transform.STEPS
+    },
+    **{
+        f"inverse blocks, {n}": (transform.inverse_blocks(n), (ROWS, ROWS, ROWS, ROWS, CUBE), 64)
+        for n in transform.STEPS
+    },
     "combine": (rows.combination(TILES[0]), SUM, 64),
-    "combine, tile": (rows.combination(TILES[1]), SUM, 96),
-    "products": (rows.products_kernel, SUM, 64),
-    "switch": (rows.switch_kernel, (ROWS, ROWS, int32[:, ::1], ROWS, ROWS, ROWS), 64),
+    "combine, tile": (rows.combination(TILES[1]), SUM, 168),
+    "products": (rows.products_kernel, SUM, 96),
+    "switch": (rows.switch_kernel, (ROWS, ROWS, int32[:, ::1], ROWS, ROWS, ROWS), 96),
     "extend": (rows.extend_kernel, (ROWS, ROWS, ROWS, float64[::1], ROWS), 64),
     "tensor": (rows.tensor_kernel, (ROWS,) * 3, 64),
     "tensor sums": (rows.tensor_sums_kernel, (ROWS,) * 4, 64),
-    "square parts": (rows.square_parts_kernel, (ROWS,) * 3, 64),
+    "square parts": (rows.square_parts_kernel, (ROWS,) * 4, 64),
     "raise": (matrices.raise_kernel, (CUBE, ROWS), 40),
     "matrix products": (
         matrices.matrix_kernel,
         (int64[:, :, :, ::1], int64[:, :, :, ::1], ROWS, LINES, int64[::1], ROWS),
-        96,
+        128,
     ),
 }
 
@@ -51,8 +57,7 @@ def test_products_of_64_bits_in_integers(name):
     kernel, signature, _ = KERNELS[name]
     code = ptx(kernel, signature)
     assert ".extern" not in code  # an instruction that the compiler took for a function
-    assert "mul.hi.u64" in code
-    assert "mad.wide.u32" in code or "pass" in name or "blocks" in name  # sums of products
+    assert "mad.wide.u32" in code or re.search("pass|blocks|raise", name)  # sums of products
     # Fractions are rounded after the product and after the sum, as on the CPU.
     assert not re.search(r"\bfma\b", code)
     if name != "extend":
@@ -74,7 +79,8 @@ def test_residues_stay_in_registers(name, capability):
     found = resources(ptx(kernel, signature, capability), capability)
     assert found.registers <= most
     assert found.spilled == found.stack == 0
-    held = 8 * transform.HELD if re.search(r"blocks|, [456]", name) else 0
+    bits = re.search(r"blocks, (\d+)", name)
+    held = 8 * transform.held(int(bits[1])) if bits else 8192 if re.search(r"pass, [456]", name) else 0
     assert found.shared <= held
 
 
@@ -82,19 +88,17 @@ def test_residues_stay_in_registers(name, capability):
 @pytest.mark.parametrize("count", COUNTS)
 def test_every_butterfly_is_unrolled(count):
     stages = {1: 1, 2: 4, 3: 12}
-    size = 1 << min(count, 3)
     butterflies = stages[min(count, 3)] + (8 >> max(count - 3, 0)) * stages.get(count - 3, 0)
-    kernel, signature, _ = KERNELS[f"forward pass, {count}"]
-    assert ptx(kernel, signature).count("mul.hi.u64") == butterflies
-    kernel, signature, _ = KERNELS[f"inverse pass, {count}"]
-    assert ptx(kernel, signature).count("mul.hi.u64") == butterflies + size  # which are reduced at the end
+    for way in ("forward", "inverse"):
+        kernel, signature, _ = KERNELS[f"{way} pass, {count}"]
+        assert ptx(kernel, signature).count("mul.lo.s64") >= 5 * butterflies
 
 
 @pytest.mark.parametrize("N", [1024, 2048, 8192, 32768, 65536])
 def test_two_passes_are_enough(N):
     stages = [*transform.passes(N)]
     assert len(stages) <= 1
-    assert sum(stages) + transform.BLOCK_BITS == N.bit_length() - 1
+    assert sum(stages) + transform.block_bits(N) == N.bit_length() - 1
 
 
 @pytest.mark.parametrize("count", COUNTS)
@@ -106,25 +110,26 @@ def test_a_pass_has_columns_enough_to_read_whole_lines(count):
     assert columns <= 2048 >> 1  # the least ring with a first pass has so many
 
 
-def test_words_at_once_lie_in_different_banks():
-    place, group_of = transform.place.py_func, transform.group_of.py_func
-    threads, size = transform.BLOCK_THREADS, transform.RESIDUES
-    for number, stages in enumerate(transform.STEPS):
-        done, words = sum(transform.STEPS[:number]), []
-        apart = transform.BLOCK_BITS - done - stages
-        for j, i in np.ndindex(size >> stages, 1 << stages):
-            firsts = [group_of(t + j * threads, done, stages)[1] for t in range(threads)]
-            words.append([first + (i << apart) for first in firsts])
-            further = group_of(j * threads, done, stages)[1]  # as a thread adds up places, of which one is constant
-            assert [place(group_of(t, done, stages)[1]) + place(further + (i << apart)) for t in range(threads)] == [
-                place(word) for word in words[-1]
-            ]
-        assert sorted(np.concatenate(words)) == [*range(transform.BLOCK)]  # every step takes every word once
+@pytest.mark.parametrize("bits", transform.STEPS)
+def test_words_at_once_lie_in_different_banks(bits, monkeypatch):
+    names = "place", "place_of", "group_of"
+    place, place_of, group_of = functions = [getattr(transform, name).py_func for name in names]
+    for name, function in zip(names, functions, strict=True):  # which call each other
+        monkeypatch.setattr(transform, name, function)
+    threads, size = 1 << (bits - transform.FEW), transform.RESIDUES
+    for number, stages in enumerate(stages for stages in transform.STEPS[bits] if stages):
+        done, words = sum(transform.STEPS[bits][:number]), []
+        for i in range(size):
+            group, further = i >> stages, (i & ((1 << stages) - 1)) << (bits - done - stages)
+            firsts = [group_of(t + group * threads, bits, done, stages)[1] for t in range(threads)]
+            words.append([first + further for first in firsts])
+            assert [place_of(t, i, bits, done, stages) for t in range(threads)] == [place(word) for word in words[-1]]
+        assert sorted(np.concatenate(words)) == [*range(1 << bits)]  # every step takes every word once
         for at_once in np.array(words).reshape(-1, 16):  # a half-warp's
             assert len(set(place(at_once) % 16)) == 16
-    for t in range(0, transform.BLOCK, 16):  # neighbours, as they come from rows and go there
+    for t in range(0, 1 << bits, 16):  # neighbours, as they come from rows and go there
         assert len(set(place(t + np.arange(16)) % 16)) == 16
-    assert place(transform.BLOCK - 1) < transform.HELD
+    assert place((1 << bits) - 1) < transform.held(bits)
 
 
 @given(st.integers(1, 50), st.data())
