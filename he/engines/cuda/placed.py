@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from he.kernels.cuda.transform import DeviceArray
+from he.kernels.cuda.tables import DeviceArray
 from he.kernels.cuda.words import address_of
 from intnn.machine.cuda.device import reported
 from intnn.machine.cuda.pinned import address, start_copy
