@@ -14,7 +14,7 @@ from blake3 import blake3
 from intnn.values.arrays import integer
 
 DIGEST_BYTES = 32
-MOST_THREADS = 8  # each takes 2 MiB of addresses at once, and where a process has no more, BLAKE3 fails
+MOST_THREADS = 16  # each takes 2 MiB of addresses at once, and where a process has no more, BLAKE3 fails
 _SHARE = 1 << 20  # bytes for a thread, at least: on fewer it gains less than it takes to start
 
 

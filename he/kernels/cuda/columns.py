@@ -17,7 +17,7 @@ TILES = 1, 8  # how many sums one line of a combination makes of the same rows
 LAYOUT_COLUMNS = 4  # of the table of a ciphertext's rows as they come
 ROOT_BYTES = 64  # of a root of a seed's stream
 BLOCK_BITS = 10  # stages of a transform at most in the pass that does blocks of neighbours; others are another pass
-PIECES, PIECE_BYTES = 16, 1 << 20  # of pinned memory, see `he.engines.cuda.pieces`
+PIECES, PIECE_BYTES = 8, 2 << 20  # of pinned memory, see `he.engines.cuda.pieces`
 
 
 def transform_passes(N: int) -> int:

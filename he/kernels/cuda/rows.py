@@ -100,6 +100,14 @@ def modulus_of(constants, prime):  # type: ignore[no-untyped-def]
     return constants[prime, MODULUS], constants[prime, MONTGOMERY], constants[prime, ONE]
 
 
+@cuda.jit(device=True, inline="always")
+def both_words(memory, factors, row, k, half):  # type: ignore[no-untyped-def]
+    """Read two words of a row of the memory or, if it is ~i, of row i of factors."""
+    if row < NAMED:
+        return word_of(memory, row, k), word_of(memory, row, k + half)
+    return word_of(factors, ~row, k), word_of(factors, ~row, k + half)
+
+
 @cache
 def combination(tile: int) -> Any:
     """Make the kernel of ``tile`` sums of multiples of the same rows, each plus a number for either half."""
@@ -111,12 +119,15 @@ def combination(tile: int) -> Any:
         sums = cuda.local.array((held, 3), uint64)
         clear(sums)
         first, stop = table[n, FIRST], table[n, STOP]
-        i, row = first, pair_at(terms, first * uint64(pairs) + uint64(tile // 2))[tile % 2]
+        # Words are read one term early, and the rows that they are in two, for both take longer than arithmetic does.
+        i, last = first, stop - uint64(1)
+        row = pair_at(terms, first * uint64(pairs) + uint64(tile // 2))[tile % 2]
+        next_x, next_y = both_words(memory, factors, row, k, half)
+        row = pair_at(terms, min(first + uint64(1), last) * uint64(pairs) + uint64(tile // 2))[tile % 2]
         while i < stop:
-            x = limbs(word_of(memory, row, k) if row < NAMED else word_of(factors, ~row, k))
-            y = limbs(word_of(memory, row, k + half) if row < NAMED else word_of(factors, ~row, k + half))
-            following = min(i + uint64(1), stop - uint64(1))  # read early: its words' addresses wait for it
-            row = pair_at(terms, following * uint64(pairs) + uint64(tile // 2))[tile % 2]
+            x, y = limbs(next_x), limbs(next_y)
+            next_x, next_y = both_words(memory, factors, row, k, half)
+            row = pair_at(terms, min(i + uint64(2), last) * uint64(pairs) + uint64(tile // 2))[tile % 2]
             for t in range(tile):
                 w = given_limbs(pair_at(terms, i * uint64(pairs) + uint64(t // 2))[t % 2])
                 add(sums, HALVES * t, x, w)

@@ -330,10 +330,10 @@ MIB = 1 << 20
     ("size", "shape"),
     [
         (8, (1, 1)),
-        (MIB, (1, MIB // 8)),
-        (MIB + 8, (2, MIB // 8)),
-        (16 * MIB, (16, MIB // 8)),
-        (1 << 30, (16, MIB // 8)),
+        (2 * MIB, (1, MIB // 4)),
+        (2 * MIB + 8, (2, MIB // 4)),
+        (16 * MIB, (8, MIB // 4)),
+        (1 << 30, (8, MIB // 4)),
     ],
 )
 def test_as_much_is_pinned_as_is_copied_and_16_mib_at_most(size, shape):
