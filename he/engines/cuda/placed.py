@@ -56,8 +56,15 @@ class Placed:
 
 
 def gather(ciphertexts: Sequence[np.ndarray | Placed], memory: DeviceArray, stream: Any) -> None:
-    """Start copying ciphertexts of one level to the first rows of a memory, one behind the other."""
-    first, N = 0, memory.shape[1]
+    """Start copying ciphertexts of one level to the first rows of a memory, one behind the other.
+
+    Raises:
+        ValueError: if they have several levels, or more rows than the memory.
+    """
+    first, (_, level, N) = 0, ciphertexts[0].shape
+    shapes = {one.shape for one in ciphertexts}
+    if len(shapes) > 1 or 2 * level * len(ciphertexts) > len(memory):
+        raise ValueError(f"`ciphertexts` must have one level and at most {len(memory)} rows, got {sorted(shapes)}")
     for _, run in groupby(enumerate(ciphertexts), _run):
         some = [ciphertext for _, ciphertext in run]
         start, stop = some[0], some[-1]
@@ -65,8 +72,7 @@ def gather(ciphertexts: Sequence[np.ndarray | Placed], memory: DeviceArray, stre
             count = stop.stop - start.first
             taken(memory, first, count, start.first)(start.memory, stream)
         else:
-            words = np.ascontiguousarray(start, np.uint64)
-            count = words.size // N
+            count, words = 2 * level, np.ascontiguousarray(start, np.uint64)
             start_copy(address(memory, N * first), address(words), words.nbytes, stream)
         first += count
 

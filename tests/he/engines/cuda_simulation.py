@@ -243,7 +243,7 @@ def matrix_products(scheme):
 
 
 def what_training_refuses():
-    """Keys of several special primes, and sums of more products than fit the words in which they are made."""
+    """Keys of several special primes, ciphertexts of several levels, and sums of more products than fit their words."""
     parameters = Parameters("ckks", N, (40, 40, 44), security="insecure", scale_bits=30)
     top, other = Gadget.of(parameters, 2), Encoder.of(parameters, Gadgets.of(parameters, [2, 1]))
     zeros = np.zeros((len(top.groups), 2, len(top.primes), N), np.uint64)
@@ -254,6 +254,9 @@ def what_training_refuses():
         for made in (lambda: CudaTraces(other, keys), lambda: CudaProducts.of(other, keys, workers, Buffers())):
             with pytest.raises(ValueError, match="`encoder` must have one special prime at every level"):
                 made()
+        levels = [np.zeros((2, level, N), np.uint64) for level in (2, 1)]
+        with pytest.raises(ValueError, match=r"`ciphertexts` must have one level and at most .* rows"):
+            CudaTraces(Encoder.of(parameters), keys).packed(levels, 2)
         patch.setattr(products, "MAX_TERMS", 3)
         with pytest.raises(ValueError, match="`left` must have at most 3 terms, got 4; add up parts of them"):
             CudaProducts.of(Encoder.of(parameters), keys, workers, Buffers()).sums(np.zeros((1, 4, 2, 2), np.int64), [])
