@@ -32,12 +32,7 @@ from he.ring.packed import SEED_BYTES
 WORD = 8  # bytes
 COMPRESSION, UNPACKING, MARKING = 2124, 17, 2  # instructions of BLAKE2b's, of a packed word, of a node's marks
 BUTTERFLY, TIMES, SCALING, LIFT, SUM = 19, 15, 21, 8, 5  # instructions of each; a scaling ends below its prime
-LIMBS, PRODUCT, REDUCTION, FRACTION = (
-    2,
-    6,
-    49,
-    3,
-)  # to split a factor; to add a product; at the end of a sum; of a share
+LIMBS, PRODUCT, REDUCTION, FRACTION = 3, 6, 51, 3  # to split a factor, add a product, end a sum, add a share
 
 
 @dataclass(frozen=True)
@@ -125,7 +120,7 @@ def needed(step: Step, N: int) -> tuple[int, int, int]:
         case Kernel.TENSOR_SUMS:
             words = 4 * (LIMBS + PRODUCT) * terms + 3 * REDUCTION * lines
         case Kernel.SQUARE_PARTS:
-            words = lines * (4 * SCALING + 12 * LIMBS + 11 * PRODUCT + 9 * REDUCTION + 7 * SUM)
+            words = lines * (4 * SCALING + 8 * LIMBS + 6 * PRODUCT + 3 * REDUCTION + 6 * SUM)
     return passes, WORD * N * rows + passes * tables, int(N * words)
 
 

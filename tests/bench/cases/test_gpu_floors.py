@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -48,10 +50,10 @@ def test_the_floor_of_a_plan_has_what_its_inputs_take():
 
 def test_launches_on_residues_wait_for_memory_or_for_instructions():
     steps, h100 = dict(kernel_steps()), gpu("H100")
-    waits, computes = steps["forward transform"], steps["eight combinations of the same 64 rows"]
-    _, moved, _ = needed(waits, RING)
-    _, _, issued = needed(computes, RING)
-    expected = moved / 3.35e6, issued / 33.5e6
-    assert steps_floor_us([waits], RING, h100) == pytest.approx(expected[0])
-    assert steps_floor_us([computes], RING, h100) == pytest.approx(expected[1])
-    assert steps_floor_us([waits, computes], RING, h100) == pytest.approx(sum(expected))
+    both = steps["forward transform"], steps["eight combinations of the same 64 rows"]
+    moved, issued = zip(*(needed(step, RING)[1:] for step in both), strict=True)
+    quick = replace(h100, gigabytes=100 * h100.gigabytes)  # of a memory for which nothing waits
+    for step, nbytes, instructions in zip(both, moved, issued, strict=True):
+        assert steps_floor_us([step], RING, h100) == pytest.approx(nbytes / 3.35e6)
+        assert steps_floor_us([step], RING, quick) == pytest.approx(instructions / 33.5e6)
+    assert steps_floor_us(both, RING, h100) == pytest.approx(sum(moved) / 3.35e6)

@@ -8,7 +8,7 @@ from collections import Counter
 
 from numba import cuda, uint32, uint64
 
-from he.kernels.cuda.words import below, times
+from he.kernels.cuda.words import lazy_times
 from tests.ptx import HOPPER, ptx
 
 #: How many multiplications of 32 by 32 bits an instruction takes, which GPUs have in hardware.
@@ -19,9 +19,9 @@ MULTIPLICATIONS |= dict.fromkeys(["mad.lo.s32", "mad.lo.u32", "mad.hi.u32"], 1)
 
 @cuda.jit(device=True, inline="always")
 def shoup(x, y, w, quotient, p):
-    """Words of 64 bits, a quotient for every constant: what the transforms do; p has up to 50 bits."""
-    x, y = below(x, p + p), times(y, w, quotient, p)
-    return x + y, x + (p + p - y)
+    """Words of 64 bits, a quotient for every constant, nothing reduced: what the transforms do; p has up to 50 bits."""
+    y, four = lazy_times(y, w, quotient, p), p << uint64(2)
+    return x + y, x + (four - y)
 
 
 @cuda.jit(device=True, inline="always")
