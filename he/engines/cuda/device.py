@@ -13,7 +13,7 @@ from he.engines.cuda.pieces import Pieces
 from he.engines.cuda.requests import Requests
 from he.engines.cuda.tape import Kernel, Plan, Step
 from he.formats.compact import require_length, require_residues
-from he.kernels.cuda import rows, transform
+from he.kernels.cuda import rows, sums, transform
 from he.kernels.cuda.columns import root_bytes
 from he.kernels.cuda.tables import (
     DeviceArray,
@@ -278,7 +278,7 @@ def _tables(step: Step) -> list[np.ndarray]:
     found = [step.table.view(np.uint64)]
     if step.kernel.wide:
         numbers = step.kernel in (Kernel.COMBINE, Kernel.COMBINE_TILE, Kernel.EXTEND)
-        found.append((rows.weighted if numbers else rows.named)(step.terms))
+        found.append((sums.weighted if numbers else sums.named)(step.terms))
     if len(step.shares):
         found.append(step.shares)
     return [_not_empty(table) for table in found]

@@ -8,7 +8,7 @@ their addresses.
 import numpy as np
 from numba import cuda, uint64
 
-from he.kernels.cuda.rows import CHUNK, add, carry, clear, modulus_of, total
+from he.kernels.cuda.sums import CHUNK, add, carry, clear, modulus_of, total
 from he.kernels.cuda.tables import MODULUS, RADIX, RADIX_QUOTIENT, DeviceArray, DeviceTables
 from he.kernels.cuda.transform import THREADS
 from he.kernels.cuda.words import below, limbs, times, word_at

@@ -2,25 +2,23 @@
 
 A polynomial modulo one prime is a row of uint64 [rows, N]. A kernel takes a table, uint64, with a line for every row or
 pair of rows that it writes: so one launch does for many values, levels and primes. Sums name their terms by a range of
-lines of a second table, which is read by pairs of words (`named`, `weighted`). Every thread reads one word of each row
-that it needs, or in sums one of either half: neighbours read neighbouring words, and an automorphism moves eight
+lines of a second table, which `he.kernels.cuda.sums` lays out as pairs of words. Every thread reads one word of each
+row that it needs, or in sums one of either half: neighbours read neighbouring words, and an automorphism moves eight
 neighbours together, which are two sectors of memory.
 
 Constants in tables are held times 2**52, as on the host, and so are rows of factors: plaintexts and keys. Sums of
-products are held in three words (`he.kernels.cuda.words`), and reduced once.
+products are held in three words each, and reduced once.
 """
 
 from functools import cache
 from typing import Any
 
-import numpy as np
 from numba import cuda, uint64
 
 from he.kernels.cuda.columns import FIRST, STOP
+from he.kernels.cuda.sums import CHUNK, add, carry, clear, modulus_of, total
 from he.kernels.cuda.tables import (
     MODULUS,
-    MONTGOMERY,
-    ONE,
     RADIX,
     RADIX_QUOTIENT,
     DeviceArray,
@@ -30,13 +28,9 @@ from he.kernels.cuda.transform import NOTHING, THREADS
 from he.kernels.cuda.words import (
     add_share,
     below,
-    carried,
     given_limbs,
-    in_limbs,
     limbs,
-    madd,
     pair_at,
-    reduced,
     times,
     word_of,
 )
@@ -44,20 +38,7 @@ from intnn.machine.cuda.launch import Launch, bound
 
 HALVES = 2  # of a row: a thread of a sum does a word of either
 BOTH = 2 * HALVES  # the sums of a thread that makes two
-CHUNK = 1 << 12  # terms of a sum, of two products each, which its second word has room for
 NAMED = 1 << 63  # rows of the memory are below, and rows ~i of factors are not
-
-
-def named(terms: np.ndarray) -> np.ndarray:
-    """Lay terms out that are rows, int64 [terms, rows], as kernels take them: by pairs of words, uint64."""
-    words: np.ndarray = np.pad(terms, ((0, 0), (0, terms.shape[1] % 2))).view(np.uint64)
-    return words
-
-
-def weighted(terms: np.ndarray) -> np.ndarray:
-    """Lay terms out that are a row each and numbers, as kernels take them: the numbers in limbs, and then the row."""
-    words = terms.view(np.uint64)
-    return named(np.concatenate([in_limbs(words[:, 1:]), words[:, :1]], axis=1).view(np.int64))
 
 
 @cuda.jit(device=True, inline="always")
@@ -65,39 +46,6 @@ def word():  # type: ignore[no-untyped-def]
     """Say which word of which line is this thread's; no index that is unsigned is tested for being negative."""
     k, n = cuda.grid(2)
     return uint64(k), uint64(n)
-
-
-@cuda.jit(device=True, inline="always")
-def clear(sums):  # type: ignore[no-untyped-def]
-    """Begin sums of products, uint64 [sums, 3]."""
-    for i in range(sums.shape[0]):
-        sums[i, 0], sums[i, 1], sums[i, 2] = uint64(0), uint64(0), uint64(0)
-
-
-@cuda.jit(device=True, inline="always")
-def add(sums, i, x, y):  # type: ignore[no-untyped-def]
-    """Add a product of two numbers, which are given as limbs, to sum i."""
-    sums[i, 0], sums[i, 1], sums[i, 2] = madd((sums[i, 0], sums[i, 1], sums[i, 2]), x, y)
-
-
-@cuda.jit(device=True, inline="always")
-def carry(sums):  # type: ignore[no-untyped-def]
-    """Carry all sums."""
-    for i in range(sums.shape[0]):
-        sums[i, 0], sums[i, 1], sums[i, 2] = carried((sums[i, 0], sums[i, 1], sums[i, 2]))
-
-
-@cuda.jit(device=True, inline="always")
-def total(sums, i, modulus):  # type: ignore[no-untyped-def]
-    """Divide sum i, which is carried, by 2**52 modulo a prime."""
-    p, inverse, one = modulus
-    return reduced((sums[i, 0], sums[i, 1], sums[i, 2]), p, inverse, one)
-
-
-@cuda.jit(device=True, inline="always")
-def modulus_of(constants, prime):  # type: ignore[no-untyped-def]
-    """Read what sums modulo a prime are reduced with."""
-    return constants[prime, MODULUS], constants[prime, MONTGOMERY], constants[prime, ONE]
 
 
 @cuda.jit(device=True, inline="always")

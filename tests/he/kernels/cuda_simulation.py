@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from numba import cuda
 
 from he.kernels import reference
-from he.kernels.cuda import matrices, rows, transform
+from he.kernels.cuda import matrices, rows, sums, transform
 from he.kernels.cuda.columns import NONE
 from he.kernels.cuda.tables import device_tables, with_quotients
 from he.kernels.cuda.words import address_of
@@ -48,11 +48,11 @@ def table(*lines):
 
 
 def numbers(*lines):
-    return cuda.to_device(rows.weighted(np.array(lines, np.int64)))
+    return cuda.to_device(sums.weighted(np.array(lines, np.int64)))
 
 
 def named(*lines):
-    return cuda.to_device(rows.named(np.array(lines, np.int64)))
+    return cuda.to_device(sums.named(np.array(lines, np.int64)))
 
 
 def scales(*pairs):
