@@ -116,7 +116,7 @@ class CudaProducts(Products):
 
         Raises:
             DeviceError: if the GPU fails, or has too little free memory.
-            ValueError: as `Products.held`; or if there are more than 2**14 terms.
+            ValueError: as `Products.held`; or if there are more than 2**13 terms.
         """
         if left.shape[1] > MAX_TERMS:
             raise ValueError(f"`left` must have at most {MAX_TERMS} terms, got {left.shape[1]}; add up parts of them")

@@ -76,7 +76,7 @@ if SIMULATED:
         """Carry what a sum has beyond limbs; one below 2**114 has room for what is carried."""
         low, both, high = map(int, sums)
         middle = (both - low - high & _MASK) + (low >> LIMB)
-        low, middle, high = low & _LIMB_MASK, middle & _LIMB_MASK, high + (middle >> LIMB)
+        low, middle, high = low & _LIMB_MASK, middle & _LIMB_MASK, high + (middle >> LIMB) & _MASK
         return low, low + middle + high & _MASK, high
 
     def reduced(sums: Any, p: Any, inverse: Any, one: Any) -> Any:

@@ -2,24 +2,11 @@
 
 import pytest
 
-from tests.cuda import simulated
+from tests.cuda import checks_of, simulated
 
 pytest.importorskip("numba_cuda", reason="the extra `cuda` is not installed")
 
-NAMES = [
-    "forward",
-    "inverse",
-    "passes",
-    "combine",
-    "products",
-    "switch",
-    "extend",
-    "tensor",
-    "tensor_sums",
-    "square_parts",
-    "matrix_products",
-    "raised",
-]
+NAMES = checks_of("tests.he.kernels.cuda_residues")
 
 
 @pytest.fixture(scope="module")
@@ -33,4 +20,4 @@ def test_every_check_is_named(outcomes):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_residues_are_those_of_plain_integers(outcomes, name):
-    assert outcomes[name]
+    assert outcomes[name] is True, outcomes[name]
