@@ -32,7 +32,7 @@ from he.engines.rns.weights import Weights
 from he.formats.compact import Form, require_residues
 from he.formats.switching import RELINEARISATION
 from he.kernels.cuda import matrices
-from he.kernels.cuda.columns import MAX_TERMS, PIECE_BYTES, PIECES, request_bytes
+from he.kernels.cuda.columns import MAX_PRODUCTS, PIECE_BYTES, PIECES, request_bytes
 from he.kernels.cuda.tables import DeviceArray, DeviceTables, device_tables
 from he.kernels.cuda.words import address_of
 from he.ring.gadget import Gadget, Gadgets
@@ -118,8 +118,10 @@ class CudaProducts(Products):
             DeviceError: if the GPU fails, or has too little free memory.
             ValueError: as `Products.held`; or if there are more than 2**13 terms.
         """
-        if left.shape[1] > MAX_TERMS:
-            raise ValueError(f"`left` must have at most {MAX_TERMS} terms, got {left.shape[1]}; add up parts of them")
+        if left.shape[1] > MAX_PRODUCTS // 2:
+            raise ValueError(
+                f"`left` must have at most {MAX_PRODUCTS // 2} terms, got {left.shape[1]}; add up parts of them"
+            )
         return super().held(left, right)
 
     def _sums(self, left: np.ndarray, right: Sequence[Sequence[Any]], level: int) -> Iterator[Placed]:

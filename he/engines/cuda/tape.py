@@ -22,7 +22,7 @@ from he.kernels.cuda.columns import (
     FIRST,
     FORWARD_COLUMNS,
     INVERSE_COLUMNS,
-    MAX_TERMS,
+    MAX_PRODUCTS,
     MINUEND,
     NONE,
     SOURCE,
@@ -144,8 +144,9 @@ class Tape:
         if not sums:
             return
         most = max(len(terms) for terms, _ in sums)
-        if most > MAX_TERMS:
-            raise ValueError(f"a sum of {kernel.name} must have at most {MAX_TERMS} terms, got {most}")
+        limit = MAX_PRODUCTS // (2 if kernel is Kernel.TENSOR_SUMS else 1)  # products of a term for each word
+        if most > limit:
+            raise ValueError(f"a sum of {kernel.name} must have at most {limit} terms, got {most}")
         ends = np.cumsum([0, *(len(terms) for terms, _ in sums)])
         lines = [(*ends[i : i + 2].tolist(), *line) for i, (_, line) in enumerate(sums)]
         terms = np.concatenate([np.asarray(terms, np.int64).reshape(-1, kernel.wide) for terms, _ in sums])

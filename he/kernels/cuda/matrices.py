@@ -94,8 +94,8 @@ def products(
     Args:
         tables: The chain's.
         left: int64 [rows, terms, 2, primes], the addresses of rows of residues on the GPU, times 2**52.
-        right: int64 [terms, columns, 2, primes], the same of residues as they are; at most
-            `he.kernels.cuda.columns.MAX_TERMS` terms.
+        right: int64 [terms, columns, 2, primes], the same of residues as they are; at most half as many terms as
+            `he.kernels.cuda.columns.MAX_PRODUCTS`.
         memory: uint64 [rows, N].
         table: int64 [n, 4], at most 65535 lines: a row of the left side, a column of the right side, the number of
             columns, and the place of the first of their results. A result has 3 primes rows, one after the other: the

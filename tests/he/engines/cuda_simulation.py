@@ -257,7 +257,7 @@ def what_training_refuses():
         levels = [np.zeros((2, level, N), np.uint64) for level in (2, 1)]
         with pytest.raises(ValueError, match=r"`ciphertexts` must have one level and at most .* rows"):
             CudaTraces(Encoder.of(parameters), keys).packed(levels, 2)
-        patch.setattr(products, "MAX_TERMS", 3)
+        patch.setattr(products, "MAX_PRODUCTS", 7)
         with pytest.raises(ValueError, match="`left` must have at most 3 terms, got 4; add up parts of them"):
             CudaProducts.of(Encoder.of(parameters), keys, workers, Buffers()).sums(np.zeros((1, 4, 2, 2), np.int64), [])
     return True

@@ -19,7 +19,7 @@ from he.engines.rns.encoder import Encoder
 from he.engines.rns.engine import encoder_of
 from he.engines.rns.weights import Weights
 from he.formats.compact import Form
-from he.kernels.cuda.columns import MAX_TERMS, NONE, root_bytes
+from he.kernels.cuda.columns import MAX_PRODUCTS, NONE, root_bytes
 from he.parties.prepared import PreparedCircuit
 from he.readers.cost import cost
 from he.testing import inputs, square_graph
@@ -292,11 +292,19 @@ def test_a_request_on_which_the_device_fails_may_come_again(monkeypatch):
         session.evaluate(request)
 
 
-def test_a_sum_of_more_terms_than_fit_is_refused():
-    tape, terms = Tape(), MAX_TERMS + 1
-    (row, out) = tape.new(2)
-    with pytest.raises(ValueError, match=f"a sum of COMBINE must have at most {MAX_TERMS} terms, got {terms}"):
-        tape.write_sums(Kernel.COMBINE, [([(row, 1)] * terms, (0, out, 0, 0))])
+@pytest.mark.parametrize(
+    ("kernel", "term", "line", "most"),
+    [
+        (Kernel.COMBINE, (0, 1), (0, 3, 0, 0), MAX_PRODUCTS),
+        (Kernel.TENSOR_SUMS, (0, 0, 0, 0), (1, 2, 3, 0), MAX_PRODUCTS // 2),
+    ],
+)
+def test_a_sum_of_more_terms_than_fit_is_refused(kernel, term, line, most):
+    tape = Tape()
+    tape.new(4)
+    tape.write_sums(kernel, [([term] * most, line)])
+    with pytest.raises(ValueError, match=f"a sum of {kernel.name} must have at most {most} terms, got {most + 1}"):
+        tape.write_sums(kernel, [([term] * (most + 1), line)])
 
 
 def test_the_engine_is_chosen_by_its_name():

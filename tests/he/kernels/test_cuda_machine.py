@@ -8,7 +8,7 @@ pytest.importorskip("numba_cuda", reason="the extra `cuda` is not installed")
 from numba import cuda
 
 from he.kernels.cuda import matrices, rows
-from he.kernels.cuda.columns import MAX_TERMS, TILES
+from he.kernels.cuda.columns import MAX_PRODUCTS, TILES
 from he.kernels.cuda.sums import CHUNK
 from he.kernels.cuda.words import address_of
 from intnn.machine.cuda.launch import run
@@ -46,7 +46,7 @@ def hold(memory, *products):
         assert (row == count * (P - 1) ** 2 * pow(R, -1, P) % P).all()
 
 
-@pytest.mark.parametrize("terms", [CHUNK + 1, MAX_TERMS])
+@pytest.mark.parametrize("terms", [CHUNK + 1, MAX_PRODUCTS])
 @pytest.mark.parametrize("tile", TILES)
 def test_a_combination_of_the_largest(tile, terms):
     memory = largest(tile)
@@ -55,21 +55,21 @@ def test_a_combination_of_the_largest(tile, terms):
     hold(memory, *[terms] * tile)
 
 
-@pytest.mark.parametrize("terms", [CHUNK + 1, MAX_TERMS])
+@pytest.mark.parametrize("terms", [CHUNK + 1, MAX_PRODUCTS])
 def test_products_of_the_largest(terms):
     memory = largest(2)
     run(rows.products(device(), memory, largest(0), table((0, terms, 1, 2, J)), named(*[(0, 0, 0)] * terms)))
     hold(memory, terms, terms)
 
 
-@pytest.mark.parametrize("terms", [CHUNK, CHUNK + 1, MAX_TERMS])
+@pytest.mark.parametrize("terms", [CHUNK, CHUNK + 1, MAX_PRODUCTS // 2])
 def test_tensor_sums_of_the_largest(terms):
     memory = largest(3)
     run(rows.tensor_sums(device(), memory, table((0, terms, 1, 2, 3, J)), named(*[(0, 0, 0, 0)] * terms)))
     hold(memory, terms, 2 * terms, terms)
 
 
-@pytest.mark.parametrize("terms", [CHUNK, CHUNK + 1, MAX_TERMS])
+@pytest.mark.parametrize("terms", [CHUNK, CHUNK + 1, MAX_PRODUCTS // 2])
 def test_matrix_products_of_the_largest(terms):
     memory, lines = largest(3), matrices.lines(1, 0, 1)
     lines[:, 3] = 1

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from numba import cuda
 
 from he.kernels.cuda import transform, words
-from he.kernels.cuda.columns import MAX_TERMS
+from he.kernels.cuda.columns import MAX_PRODUCTS
 from he.kernels.cuda.sums import CHUNK
 from he.ring.primes import LARGEST_PRIME_BITS, ntt_primes
 from tests.ptx import needs_compiler
@@ -111,9 +111,9 @@ def test_sums_up_to_what_three_words_hold(lines):
 
 def test_the_largest_sums_fit_three_words():
     most = (LIMBS - 1) ** 2
-    assert 2 * MAX_TERMS * (BOUND - 1) ** 2 < 1 << 114
+    assert MAX_PRODUCTS * (BOUND - 1) ** 2 < 1 << 114
     assert 2 * CHUNK * 2 * most + LIMBS + (2 * CHUNK * most + LIMBS) // LIMBS < WORD  # the middle, before it is carried
-    assert MAX_TERMS % CHUNK == 0
+    assert MAX_PRODUCTS // 2 % CHUNK == 0
 
 
 @pytest.mark.parametrize("bits", [20, 30, 50])
