@@ -9,7 +9,8 @@ from numba import cuda, int64, uint64
 
 from he.kernels.cuda.words import pair_at
 from tests.ptx import needs_compiler
-from tests.ptx_machine import Memory, RefusedError
+from tests.ptx_machine import Machine
+from tests.ptx_memory import RefusedError
 
 pytestmark = needs_compiler
 
@@ -43,7 +44,7 @@ def exchanged_kernel(x, further):
 
 
 def same_kernel(x):
-    x[cuda.grid(1) // 2] = 1
+    x[cuda.grid(1) // 2] = cuda.grid(1)
 
 
 def beyond_kernel(x):
@@ -75,7 +76,7 @@ def unknown_kernel(x):
 
 @pytest.fixture
 def memory():
-    return Memory(1 << 12)
+    return Machine(1 << 12)
 
 
 def test_threads_part_and_meet_again(memory):

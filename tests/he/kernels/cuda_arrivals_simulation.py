@@ -16,7 +16,6 @@ from he.kernels.passes import bits
 from he.kernels.passes.expand import BUFFER, buffer, uniform
 from he.ring.packed import word_bits
 from intnn.machine.cuda.launch import run
-from tests.intnn.cuda_simulation import prepare
 
 UNWRITTEN = (1 << 64) - 1  # no residue
 seeds = st.integers(0, 2**32 - 1)
@@ -169,6 +168,8 @@ CHECKS = (
 )
 
 if __name__ == "__main__":
+    from tests.intnn.cuda_simulation import prepare  # which only the simulator has
+
     prepare()
     for check in CHECKS:
         check()

@@ -1,4 +1,4 @@
-"""The CUDA kernels on residues as they are compiled, with the sizes of a GPU, against plain integers."""
+"""The CUDA kernels on residues, and on ciphertexts that come, as they are compiled, with the sizes of a GPU."""
 
 import numpy as np
 import pytest
@@ -8,10 +8,12 @@ pytest.importorskip("numba_cuda", reason="the extra `cuda` is not installed")
 from numba import cuda
 
 from he.kernels.cuda import matrices, rows
+from he.kernels.cuda.arrivals import MARKS, REDRAW_THREADS
 from he.kernels.cuda.columns import MAX_PRODUCTS, TILES
 from he.kernels.cuda.sums import CHUNK
 from he.kernels.cuda.words import address_of
 from intnn.machine.cuda.launch import run
+from tests.he.kernels import cuda_arrivals_simulation as arrivals
 from tests.he.kernels import cuda_residues
 from tests.he.kernels.cuda_residues import PRIMES, N, R, device, named, numbers, table
 from tests.ptx import needs_compiler
@@ -20,6 +22,7 @@ from tests.ptx_machine import in_place_of_a_gpu
 pytestmark = needs_compiler
 J = 3
 P = PRIMES[J]  # the largest
+FULL = 2 * CHUNK + 1  # products, which have to be carried on the way
 
 
 @pytest.fixture(autouse=True)
@@ -30,8 +33,11 @@ def machine():
     device.cache_clear()
 
 
-@pytest.mark.parametrize("check", cuda_residues.CHECKS, ids=lambda check: check.__name__)
-def test_what_is_compiled_computes_plain_integers(check):
+CHECKS = (*cuda_residues.CHECKS, *arrivals.CHECKS)
+
+
+@pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
+def test_what_is_compiled_computes_what_is_meant(check):
     check()
 
 
@@ -46,8 +52,7 @@ def hold(memory, *products):
         assert (row == count * (P - 1) ** 2 * pow(R, -1, P) % P).all()
 
 
-@pytest.mark.parametrize("terms", [CHUNK + 1, MAX_PRODUCTS])
-@pytest.mark.parametrize("tile", TILES)
+@pytest.mark.parametrize(("tile", "terms"), [(TILES[0], CHUNK + 1), (TILES[0], MAX_PRODUCTS), (TILES[1], FULL)])
 def test_a_combination_of_the_largest(tile, terms):
     memory = largest(tile)
     line = [0, terms, J, *(x for t in range(tile) for x in (1 + t, 0, 0))]
@@ -55,9 +60,8 @@ def test_a_combination_of_the_largest(tile, terms):
     hold(memory, *[terms] * tile)
 
 
-@pytest.mark.parametrize("terms", [CHUNK + 1, MAX_PRODUCTS])
-def test_products_of_the_largest(terms):
-    memory = largest(2)
+def test_products_of_the_largest():
+    terms, memory = FULL, largest(2)
     run(rows.products(device(), memory, largest(0), table((0, terms, 1, 2, J)), named(*[(0, 0, 0)] * terms)))
     hold(memory, terms, terms)
 
@@ -69,7 +73,7 @@ def test_tensor_sums_of_the_largest(terms):
     hold(memory, terms, 2 * terms, terms)
 
 
-@pytest.mark.parametrize("terms", [CHUNK, CHUNK + 1, MAX_PRODUCTS // 2])
+@pytest.mark.parametrize("terms", [CHUNK + 1, MAX_PRODUCTS // 2])
 def test_matrix_products_of_the_largest(terms):
     memory, lines = largest(3), matrices.lines(1, 0, 1)
     lines[:, 3] = 1
@@ -77,3 +81,9 @@ def test_matrix_products_of_the_largest(terms):
     line, prime = cuda.to_device(lines), cuda.to_device(np.array([J]))
     matrices.products(device(), left, right, memory, line, prime)(0)
     hold(memory, terms, 2 * terms, terms)
+
+
+def test_words_are_drawn_again_that_threads_look_for_twice():
+    names, primes, N = arrivals.random_seeds(3, 1), (arrivals.REFUSING[30],) * 3, 4096
+    assert len(primes) * N > REDRAW_THREADS * MARKS
+    assert np.array_equal(arrivals.expanded(names, primes, N), arrivals.by_the_processor(names, primes, N))

@@ -14,7 +14,7 @@ from he.kernels.cuda.columns import MAX_PRODUCTS
 from he.kernels.cuda.sums import CHUNK
 from he.ring.primes import LARGEST_PRIME_BITS, ntt_primes
 from tests.ptx import needs_compiler
-from tests.ptx_machine import Memory
+from tests.ptx_machine import Machine
 
 WORD = 1 << 64
 LIMBS = 1 << words.LIMB
@@ -75,7 +75,7 @@ def sums(draw):
 
 
 def launched(kernel, lines, width):
-    memory = Memory(1 << 14)
+    memory = Machine(1 << 14)
     found = memory.to_device(np.zeros((len(lines), width), np.uint64))
     memory.launch(kernel, (1,), len(lines), (memory.to_device(np.array(lines, np.uint64)), found))
     return found.tolist()
