@@ -77,6 +77,11 @@ OTHERS = {
     **{f"shr.{s}{n}": (_shift(operator.rshift), f"{s}{n}", (f"{s}{n}", "u32")) for s in "usb" for n in (32, 64)},
     "bfi.b64": (_insert, "b64", ("b64", "b64", "u32", "u32")),
     "mul.wide.s32": (lambda x, y: x.astype(np.int64) * y.astype(np.int64), "s64", ("s32", "s32")),
+    "mul.hi.u32": (
+        lambda x, y: (x.astype(np.uint64) * y.astype(np.uint64) >> HALF).astype(np.uint32),
+        "u32",
+        ("u32", "u32"),
+    ),
     "mul.wide.u32": (lambda x, y: x.astype(np.uint64) * y.astype(np.uint64), "u64", ("u32", "u32")),
     "mad.wide.u32": (lambda x, y, z: x.astype(np.uint64) * y.astype(np.uint64) + z, "u64", ("u32", "u32", "u64")),
 }

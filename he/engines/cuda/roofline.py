@@ -31,7 +31,7 @@ from he.ring.packed import SEED_BYTES
 
 WORD = 8  # bytes
 COMPRESSION, UNPACKING, MARKING = 2124, 17, 2  # instructions of BLAKE2b's, of a packed word, of a node's marks
-BUTTERFLY, TIMES, SCALING, LIFT, SUM = 19, 15, 21, 8, 5  # instructions of each; a scaling ends below its prime
+BUTTERFLY, TIMES, SCALING, LIFT, SUM = 17, 13, 21, 8, 5  # instructions of each; a scaling ends below its prime
 LIMBS, PRODUCT, REDUCTION, FRACTION = 3, 6, 51, 3  # to split a factor, add a product, end a sum, add a share
 
 

@@ -155,8 +155,8 @@ else:
     def _about_high(b: Any, x: Any, y: Any) -> Any:
         """The high word of x y, less 2 at most: what the product of the low halves adds is left out."""
         (x0, x1), (y0, y1) = ([b.trunc(half, HALF) for half in (word, b.lshr(word, WORD(32)))] for word in (x, y))
-        crossed = (b.lshr(_wide(b, *pair), WORD(32)) for pair in ((x1, y0), (x0, y1)))
-        return b.add(_wide(b, x1, y1), b.add(*crossed))
+        crossed = [_instruction(b, "mul.hi.u32 $0, $1, $2;", HALF, "=r,r,r", *pair) for pair in ((x1, y0), (x0, y1))]
+        return b.add(_wide(b, x1, y1), b.add(*(b.zext(half, WORD) for half in crossed)))
 
     def _wide(b: Any, x: Any, y: Any) -> Any:
         return _instruction(b, "mul.wide.u32 $0, $1, $2;", WORD, "=l,r,r", x, y)

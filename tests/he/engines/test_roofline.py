@@ -30,8 +30,8 @@ def test_transforms_of_more_than_a_block_go_to_memory_twice():
     table = np.array([(0, 2, 0, NONE, NONE, 0), (1, 3, 0, NONE, NONE, 0)])
     step = Step(Kernel.FORWARD, table, np.empty((0, 1)), np.empty(0))
     roots, tables = 2, 8 * table.size
-    assert needed(step, 1024) == (1, 8 * 1024 * (4 + roots) + tables, 2 * 1024 * (19 * 5 + 21))
-    assert needed(step, 8192) == (2, 8 * 8192 * (4 + 4 + roots) + 2 * tables, int(2 * 8192 * (19 * 6.5 + 21)))
+    assert needed(step, 1024) == (1, 8 * 1024 * (4 + roots) + tables, 2 * 1024 * (17 * 5 + 21))
+    assert needed(step, 8192) == (2, 8 * 8192 * (4 + 4 + roots) + 2 * tables, int(2 * 8192 * (17 * 6.5 + 21)))
 
 
 def test_inputs_that_come_are_read_as_bytes_and_written_as_residues():
