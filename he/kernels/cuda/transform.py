@@ -207,6 +207,14 @@ def _take(v, near, t, bits, done, stages):  # type: ignore[no-untyped-def]
 
 
 @cuda.jit(device=True, inline="always")
+def _exchange(v, near, t, bits, before, after):  # type: ignore[no-untyped-def]
+    """Bring residues from where one step leaves them to where another takes them: stages done, and the step's own."""
+    _give(v, near, t, bits, before[0], before[1])
+    cuda.syncthreads()
+    _take(v, near, t, bits, after[0], after[1])
+
+
+@cuda.jit(device=True, inline="always")
 def _forward_step(v, t, bits, done, stages, roots, base, k, p):  # type: ignore[no-untyped-def]
     """Do a step's stages, on the groups of one thread."""
     part, spread = group_of(t, bits, done, stages)[0], group_of(1 << (bits - FEW), bits, done, stages)[0]
@@ -230,6 +238,7 @@ def held(bits: int) -> int:
 def forward_blocks(bits: int) -> Any:
     """Make the kernel of all stages of a block of 2**bits residues; results are below p."""
     (a, b, c, d), words, threads = STEPS[bits], held(bits), 1 << (bits - FEW)
+    last = d or c  # stages of the last step
 
     def forward_blocks_kernel(memory, table, scales, column, constants, roots, halves):  # type: ignore[no-untyped-def]
         # Residues come from the rows that `column` names; where it is `SOURCE`, they are of their origin's prime.
@@ -245,21 +254,15 @@ def forward_blocks(bits: int) -> Any:
             for i in range(RESIDUES):
                 v[i] = lifted(v[i], origin, prime, constants, halves)
         _forward_step(v, t, bits, 0, a, roots, base, k, p)
-        _give(v, near, t, bits, 0, a)
-        cuda.syncthreads()
-        _take(v, near, t, bits, a, b)
+        _exchange(v, near, t, bits, (0, a), (a, b))
         _forward_step(v, t, bits, a, b, roots, base, k, p)
-        _give(v, near, t, bits, a, b)
-        cuda.syncthreads()
-        _take(v, near, t, bits, a + b, c)
+        _exchange(v, near, t, bits, (a, b), (a + b, c))
         _forward_step(v, t, bits, a + b, c, roots, base, k, p)
-        _give(v, near, t, bits, a + b, c)
-        cuda.syncthreads()
         if d > 0:
-            _take(v, near, t, bits, a + b + c, d)
+            _exchange(v, near, t, bits, (a + b, c), (a + b + c, d))
             _forward_step(v, t, bits, a + b + c, d, roots, base, k, p)
-            _give(v, near, t, bits, a + b + c, d)
-            cuda.syncthreads()
+        _give(v, near, t, bits, bits - last, last)
+        cuda.syncthreads()
         w, quotient, top = uint64(1), one, uint64(0)
         if minuend != NOTHING:
             w, quotient = pair_at(scales, table[n, FACTOR])
@@ -277,6 +280,7 @@ def forward_blocks(bits: int) -> Any:
 def inverse_blocks(bits: int) -> Any:
     """Make the kernel of the inverse's stages within a block, after the product with a scale; results are below p."""
     (a, b, c, d), words, threads = STEPS[bits], held(bits), 1 << (bits - FEW)
+    last = d or c  # stages of the last step
 
     def inverse_blocks_kernel(memory, table, scales, constants, roots):  # type: ignore[no-untyped-def]
         t, n = cuda.threadIdx.x, cuda.blockIdx.y
@@ -289,20 +293,14 @@ def inverse_blocks(bits: int) -> Any:
             value = memory[source, uint64(at + i * threads)]
             near[uint64(place(t) + place(i * threads))] = lazy_times(value, w, quotient, p)
         cuda.syncthreads()
+        _take(v, near, t, bits, bits - last, last)
         if d > 0:
-            _take(v, near, t, bits, a + b + c, d)
             _inverse_step(v, t, bits, a + b + c, d, roots, base, k, p)
-            _give(v, near, t, bits, a + b + c, d)
-            cuda.syncthreads()
-        _take(v, near, t, bits, a + b, c)
+            _exchange(v, near, t, bits, (a + b + c, d), (a + b, c))
         _inverse_step(v, t, bits, a + b, c, roots, base, k, p)
-        _give(v, near, t, bits, a + b, c)
-        cuda.syncthreads()
-        _take(v, near, t, bits, a, b)
+        _exchange(v, near, t, bits, (a + b, c), (a, b))
         _inverse_step(v, t, bits, a, b, roots, base, k, p)
-        _give(v, near, t, bits, a, b)
-        cuda.syncthreads()
-        _take(v, near, t, bits, 0, a)
+        _exchange(v, near, t, bits, (a, b), (0, a))
         _inverse_step(v, t, bits, 0, a, roots, base, k, p)
         for i in range(RESIDUES):
             memory[target, uint64(at + i * threads)] = below(times(v[i], uint64(1), one, p), p)
