@@ -81,12 +81,13 @@ class Workers:
 
         Raises:
             BaseException: the exception of the first task that failed; with several threads, once all others are done.
+            InterruptedError: if the context is left meanwhile: an interrupt may have lost a task that was taken.
         """
         if self.threads == 1 or len(parts) == 1:
             for part in parts:
                 part()
             return
-        left, failures = len(parts), []
+        left, failures, context = len(parts), list[BaseException](), self._context
 
         def counted(part: Task) -> None:
             nonlocal left
@@ -104,9 +105,11 @@ class Workers:
             for waiting in (self._free, self._joining):
                 _wake(waiting, len(parts) - 1)
         # A thread that waits for parts takes no other task: that may wait for parts too, and so on without end.
-        self._until(lambda: left == 0, self._joining, self._parts)
+        self._until(lambda: left == 0 or self._context is not context, self._joining, self._parts)
         if failures:
             raise failures[0]
+        if left:
+            raise InterruptedError("the threads' context was left before all tasks were done")
 
     def share(self, count: int, work: Callable[[int, int], object]) -> None:
         """Call ``work(first, stop)`` for consecutive parts of range(count), at most one for each thread."""

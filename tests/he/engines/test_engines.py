@@ -3,6 +3,7 @@
 import signal
 import threading
 import time
+from collections import deque
 from functools import partial
 
 import numpy as np
@@ -231,6 +232,36 @@ def test_an_interrupt_leaves_no_lock_that_is_never_free_again():
         after.join(20)
         assert not after.is_alive(), number
     assert number > 50
+
+
+def test_a_part_that_an_interrupt_lost_is_not_waited_for():
+    """The caller is interrupted when it has taken a part of what a helper divides, and before it has begun with it."""
+    workers, caller, begun, ended = Workers(2), threading.current_thread(), threading.Event(), []
+
+    class Parts(deque):
+        def popleft(self):
+            part = super().popleft()
+            if threading.current_thread() is caller:
+                raise KeyboardInterrupt
+            return part
+
+    def divided():
+        begun.set()
+        try:
+            workers.share(2, lambda *_: time.sleep(0.3))
+        except InterruptedError as error:
+            ended.append(error)
+
+    def interrupted():
+        with workers:
+            workers.later(divided)
+            begun.wait()  # so the helper has it
+            workers.until(lambda: False)
+
+    workers._parts = Parts()
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    assert len(ended) == 1
 
 
 def test_threads_are_waited_for_after_a_second_interrupt():
