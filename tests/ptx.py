@@ -82,7 +82,13 @@ def resources(code, capability=HOPPER):
 
 
 def hold(kernel, signature, capability, registers, stack=0, shared=0, most_threads=None):
-    """Hold that a kernel has no floats and no calls, spills nothing, and stays within limits; its PTX is returned."""
+    """Hold that a kernel has no floats and no calls, spills nothing, and stays within limits; its PTX is returned.
+
+    And that it can be told from others, as it must be where kernels are kept.
+    """
+    from intnn.machine.cuda.kept import description
+
+    assert description(kernel)
     code = ptx(kernel, signature, capability, most_threads)
     assert not FLOATS.search(code)
     assert ".extern .func" not in code  # an instruction that the compiler took for a function

@@ -41,16 +41,17 @@ def writeable_folder(path: Path) -> Path | None:
     return next((folder for folder in folders(path) if _may_be_made(folder)), None)
 
 
-class _Anywhere(caching.InTreeCacheLocator):
+class Anywhere(caching.InTreeCacheLocator):
     """Numba's names for a function's files, whether or not they may be written."""
 
     @classmethod
-    def from_function(cls, function: Callable[..., Any], path: str) -> "_Anywhere":
+    def from_function(cls, function: Callable[..., Any], path: str) -> "Anywhere":
+        """The names for this function of this file."""
         return cls(function, path)
 
 
 class _Form(caching.CompileResultCacheImpl):
-    _locator_classes = [_Anywhere]  # noqa: RUF012 - Numba's
+    _locator_classes = [Anywhere]  # noqa: RUF012 - Numba's
 
 
 class KeptFunction(caching.FunctionCache):
@@ -69,10 +70,10 @@ class KeptFunction(caching.FunctionCache):
     def load_overload(self, signature: Any, context: Any) -> Any:
         """The compiled form from the first folder that has it, or None.
 
-        Machine code calls Numba's runtime. What Numba knows of Python's and numpy's functions, which takes longer to
-        load than many kernels, is for what is compiled, and Numba's compiler loads it then.
+        What Numba knows of Python's and numpy's functions, which takes longer to load than many kernels, is for what is
+        compiled, and Numba's compiler loads it then.
         """
-        rtsys.initialize(context)
+        self._prepare(context)
         key = self._index_key(signature, context.codegen())
         for file in self._files:
             try:
@@ -98,6 +99,10 @@ class KeptFunction(caching.FunctionCache):
                 problems.append(repr(error))
                 _forget(file)  # its index may name data that was not written
         _say_not_kept(problems[0])
+
+    def _prepare(self, context: Any) -> None:
+        """Have ready what machine code calls: Numba's runtime."""
+        rtsys.initialize(context)
 
     def flush(self) -> None:
         """Forget what is kept."""

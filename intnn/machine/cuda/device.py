@@ -21,7 +21,7 @@ _MEMORY = "CUDA_ERROR_OUT_OF_MEMORY"
 _LOST = "the GPU was lost, and with it what was there; start a new process, since a broken context stays broken"
 _FOREIGN = (
     "the GPU cannot run this machine code, which was made for another architecture or by a compiler newer than the "
-    "driver; update the driver, and empty NUMBA_CACHE_DIR and CUDA_CACHE_PATH (~/.nv/ComputeCache by default)"
+    "driver; update the driver, and empty CUDA_CACHE_PATH (~/.nv/ComputeCache by default)"
 )
 _ADVICE: Mapping[str, str] = MappingProxyType(
     {

@@ -18,13 +18,19 @@ Launch = Callable[[Any], object]  # starts a kernel, with its arguments, on a st
 
 @cache
 def compiled(kernel: Any, most_threads: int | None = None) -> Any:
-    """A kernel, compiled for the GPU at its first launch with arguments of their types.
+    """A kernel, compiled for the GPU at its first launch with arguments of their types, or taken from the disk.
 
     Args:
         kernel: The function.
         most_threads: The threads of a block, which then get no more registers than there are for so many.
     """
-    return cuda.jit(kernel) if SIMULATED or most_threads is None else cuda.jit(launch_bounds=most_threads)(kernel)
+    if SIMULATED:
+        return cuda.jit(kernel)
+    from intnn.machine.cuda.kept import KeptKernel  # which the simulator does not have
+
+    result = cuda.jit(launch_bounds=most_threads)(kernel)
+    result._cache = KeptKernel(result)
+    return result
 
 
 def bound(

@@ -16,6 +16,7 @@ from he.kernels.cuda.columns import TILES
 from he.kernels.cuda.tables import _longer, device_tables, with_quotients
 from he.kernels.tables.chain import chain
 from he.ring.primes import ntt_primes
+from intnn.machine.cuda.kept import description
 from tests.ptx import AMPERE, BLACKWELL, FLOATS, HOPPER, needs_compiler, ptx, resources
 
 ROWS, CUBE, LINES = uint64[:, ::1], uint64[:, :, ::1], int64[:, ::1]
@@ -49,6 +50,10 @@ KERNELS = {
         128,
     ),
 }
+
+
+def test_kernels_are_told_apart_where_they_are_kept():
+    assert len({description(kernel) for kernel, _, _ in KERNELS.values()}) == len(KERNELS)
 
 
 @needs_compiler

@@ -1,0 +1,89 @@
+"""Kernels on disk, for the next process: to compile one takes about a second, and a circuit has dozens.
+
+They are kept as the processor's functions are (`intnn.machine.kept`). A function that returns kernels returns another
+one for other arguments. Numba tells these apart by pickling what they hold, and where that is an instruction, it finds
+other bytes in every process, and nothing that was kept. Here they are told apart by `description`.
+"""
+
+import logging
+from collections.abc import Hashable
+from functools import cache
+from importlib.metadata import version
+from pathlib import Path
+from types import FunctionType
+from typing import Any
+
+from numba.cuda.dispatcher import CUDACacheImpl, CUDADispatcher
+from numba.cuda.extending import _Intrinsic
+
+from intnn.machine.kept import Anywhere, KeptFunction, writeable_folder
+from intnn.machine.sources import digest
+
+
+class _Form(CUDACacheImpl):
+    _locator_classes = [Anywhere]  # noqa: RUF012 - Numba's
+
+    def rebuild(self, context: Any, data: Any) -> Any:
+        """A kernel, loaded on the GPU in use: here, since what its driver refuses is compiled anew."""
+        kernel = super().rebuild(context, data)
+        kernel.bind()
+        return kernel
+
+
+class KeptKernel(KeptFunction):
+    """The compiled forms of one kernel, for every compute capability that it has been compiled for.
+
+    Args:
+        kernel: What `numba.cuda.jit` returns.
+    """
+
+    _impl_class = _Form
+
+    def __init__(self, kernel: Any):
+        super().__init__(kernel.py_func)
+        options = repr(sorted(kernel.targetoptions.items()))
+        self._identity = description(kernel.py_func), options, version("numba-cuda")
+
+    def load_overload(self, signature: Any, context: Any) -> Any:
+        """The compiled form from the first folder that has it, or None, which is announced: compilation follows."""
+        found = super().load_overload(signature, context)
+        if found is None:
+            kept = writeable_folder(Path(self._py_func.__code__.co_filename)) is not None
+            _announce(self._py_func.__module__.split(".")[0], kept)
+        return found
+
+    def _prepare(self, context: Any) -> None:
+        """Do nothing: kernels call nothing of the host's."""
+
+    def _index_key(self, signature: Any, codegen: Any) -> Hashable:
+        return signature, codegen.magic_tuple(), *self._identity
+
+
+def description(value: Any) -> Hashable:
+    """What a kernel is made of, the same in every process: its place in a file, and what it holds, down to the last.
+
+    Args:
+        value: The kernel, or what it holds: an integer, a text, None, a function, an instruction, or a tuple of such.
+
+    Raises:
+        TypeError: It is none of these.
+    """
+    match value:
+        case None | bool() | int() | str():
+            return type(value).__name__, value
+        case tuple():
+            return tuple(map(description, value))
+        case FunctionType():
+            code = value.__code__
+            held = tuple(cell.cell_contents for cell in value.__closure__ or ())
+            return code.co_qualname, code.co_firstlineno, digest(Path(code.co_filename)), description(held)
+        case CUDADispatcher():
+            return description(value.py_func)
+        case _Intrinsic():
+            return description(value._defn)
+    raise TypeError(f"a kernel that holds {value!r} cannot be told from others")
+
+
+@cache  # once is enough
+def _announce(package: str, kept: bool) -> None:
+    logging.getLogger(package).warning("compiling kernels for this GPU%s", ", once for all runs" if kept else "")
