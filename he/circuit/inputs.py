@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike
 from he.circuit.packing import InputLayout, Packing
 from he.program.operations import Source
 from he.ring.scheme import Scheme
+from intnn.network.scale import warn_of_scale
 from intnn.values.arrays import array, reals
 from intnn.values.rounding import round_half_up
 from intnn.values.value_object import ValueObject
@@ -77,6 +78,10 @@ class InputSpec(ValueObject):
             TypeError: if `values` does not hold floats.
             ValueError: on NaN or infinity.
             InputError: on a wrong shape, an empty batch, or if the network scales its inputs in a way of its own.
+
+        Warns:
+            UserWarning: if `values` have another scale than the samples by which the range was chosen; see
+                `intnn.network.scale`.
         """
         floats = reals(self._array(values), self.name)
         self._require_shape(floats)
@@ -87,6 +92,8 @@ class InputSpec(ValueObject):
                 f"`{self.name}` must be scaled by the model's own scaling, whose integers `encrypt` takes; for an "
                 "IntClassifier, that is `scaling_`"
             )
+        unit = self.scale if scheme.exact else 1.0
+        warn_of_scale(floats, self.low / unit, self.high / unit)
         if not scheme.exact:
             return floats
         with np.errstate(over="ignore"):  # a product that overflows to infinity saturates as well
@@ -134,7 +141,8 @@ class InputSpec(ValueObject):
                 taken = np.clip(values.astype(scheme.dtype), self.low, self.high)
                 inside = np.isfinite(values) & (taken.astype(values.dtype) == values)
         if not inside.all():  # comparisons with NaN are false
-            raise InputError(f"`{self.name}` must lie in [{self.low}, {self.high}] and hold no NaN")
+            remedy = "" if scheme.exact else "; scale images as the samples were from which the network was made"
+            raise InputError(f"`{self.name}` must lie in [{self.low}, {self.high}] and hold no NaN{remedy}")
         return taken.astype(scheme.dtype).reshape(len(values), -1)
 
     def batches(self, values: ArrayLike) -> list[np.ndarray]:

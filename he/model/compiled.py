@@ -69,6 +69,9 @@ class Compiled(ValueObject):
             TypeError: if they are no numbers, or bytes of images.
             ValueError: if the shape is wrong, there are none, or a value is NaN or infinite; or they are a table with
                 other columns, or in another order.
+
+        Warns:
+            UserWarning: if they have another scale than the samples; see `intnn.network.scale`.
         """
         require_names(x, self.inputs.names, "x")
         scaled = self.inputs.scaled(floats_of(x, self.inputs.shape, "x"))

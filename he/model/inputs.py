@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike
 from intnn import Graph, Scale
 from intnn.approximation.replace import is_replaced
 from intnn.network.fold import fold_scales
+from intnn.network.scale import warn_of_scale
 from intnn.values.arrays import FloatArray, array, batched, frozen, reals
 from intnn.values.value_object import ValueObject
 
@@ -82,9 +83,15 @@ class Inputs(ValueObject):
             TypeError: if they are not floats.
             ValueError: if the shape is wrong, there are none, or a value is NaN or infinite; or they are a table with
                 other columns, or in another order.
+
+        Warns:
+            UserWarning: if they have another scale than the samples; see `intnn.network.scale`.
         """
         require_names(x, self.names, "x")
         values = batched(reals(array(x, "x"), "x"), self.shape, "x")
+        with np.errstate(over="ignore"):  # an end beyond float64 is beyond all inputs
+            ends = [self.offset + end / self.factor for end in self.range]
+        warn_of_scale(values, *(end if len(end) > 1 else end[0] for end in ends))
         y = (values - self.offset) * self.factor
         return np.clip(y, self.low, self.high) if self.saturates else y
 

@@ -201,6 +201,9 @@ class Client(Unstorable, instead="they hold a secret key: store that with `Secre
         Raises:
             TypeError: if `images` does not hold floats.
             ValueError: on NaN or infinity.
+
+        Warns:
+            UserWarning: if the images have another scale than the samples of the network; see `intnn.network.scale`.
         """
         (spec,) = self._interface.client_inputs
         return spec.prepare(images, self._interface.parameters.scheme)

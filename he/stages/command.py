@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -46,18 +47,25 @@ def add_stages(commands: Any) -> None:
 
 
 def _reporting(run: Callable[[argparse.Namespace], object]) -> Callable[[argparse.Namespace], int]:
-    """Have a stage say in one line what went wrong."""
+    """Have a stage say in one line what went wrong, or may have."""
 
     def reporting(options: argparse.Namespace) -> int:
         options.model = options.model or options.dir / "model"
         try:
-            run(options)
+            with warnings.catch_warnings():
+                warnings.showwarning = _show
+                run(options)
         except (OSError, ValueError, RuntimeError) as error:  # of which all declared errors are
             print(f"python -m he stage: {error}", file=sys.stderr)
             return FAILED
         return 0
 
     return reporting
+
+
+def _show(message: Warning | str, *_: Any, **__: Any) -> None:
+    """Show a warning without the line of a program, which is none of the user's."""
+    print(f"python -m he stage: warning: {message}", file=sys.stderr)
 
 
 # Every stage loads what it needs: clients have no compiler.

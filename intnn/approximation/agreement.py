@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike
 
 from intnn.network.graph import Graph
 from intnn.network.network import IntNetwork
-from intnn.values.arrays import Array, FloatArray, reals
+from intnn.values.arrays import Array, FloatArray, real, reals
 
 Answers = Graph | IntNetwork | Callable[[FloatArray], Array]
 Decision = Literal["largest", "signs", "values"]
@@ -126,6 +126,7 @@ def answers(network: Answers, samples: FloatArray) -> Array:
     if isinstance(network, Graph):
         return network.logits(samples)
     if isinstance(network, IntNetwork):
-        known = "output_scale" in network.metadata  # without it the classes are known, though not the values
-        return network.real_logits(samples) if known else network.logits(network.quantise_input(samples))
+        logits, scale = network.logits(network.round_input(samples)), network.metadata.get("output_scale")
+        # Without a scale the classes are known, though not the values.
+        return logits if scale is None else np.asarray(logits / real(scale, "output_scale"), np.float64)
     return np.asarray(network(samples)).reshape(len(samples), -1)

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from intnn.estimator.base import features
+from intnn.network.scale import warn_of_scale
 from intnn.values.arrays import FloatArray, IntArray, batched, frozen, instance, reals
 from intnn.values.domain import IntDomain
 from intnn.values.rounding import round_half_up
@@ -63,6 +64,9 @@ class Scaling(ValueObject):
         Raises:
             TypeError: ``X`` holds no numbers.
             ValueError: Its shape is another, or a value NaN or infinite.
+
+        Warns:
+            UserWarning: ``X`` has another scale than the training data; see `intnn.network.scale`.
         """
         x = features(X)
         if self.least.ndim:
@@ -71,4 +75,6 @@ class Scaling(ValueObject):
             raise ValueError(f"`X` must have shape (batch, channels, height, width), got {x.shape}")
         with np.errstate(over="ignore"):  # infinity saturates as well
             places = x / self.step - self.least / self.step
+            most = self.least + self.step * (self.domain.size - 1)
+        warn_of_scale(x, self.least, most)
         return round_half_up(np.clip(places, 0, self.domain.size - 1)) + self.domain.lo

@@ -27,6 +27,7 @@ from intnn.network.edges import (
 )
 from intnn.network.graph import BATCH, checked_metadata, checked_nodes
 from intnn.network.residues import Residues
+from intnn.network.scale import warn_of_scale
 from intnn.storage.document import Document, read, write
 from intnn.values.arrays import Array, FloatArray, IntArray, batched, exactly, instance, integer, real, reals
 from intnn.values.domain import IntDomain, Interval
@@ -266,7 +267,17 @@ class IntNetwork(ValueObject):
             TypeError: ``images`` does not hold floats. Raw bytes, for one, must be scaled first.
             ValueError: The shape is wrong, the batch empty, a value NaN or infinite, or an `IntClassifier` has scaled
                 the network's input in a way of its own.
+
+        Warns:
+            UserWarning: The images have another scale than the samples by which ``input_scale`` was chosen; see
+                `intnn.network.scale`.
         """
+        integers = self.round_input(images)  # which refuses what are no images
+        warn_of_scale(np.asarray(images, np.float64), *self._input_range())
+        return integers
+
+    def round_input(self, images: ArrayLike) -> IntArray:
+        """What `quantise_input` returns and raises, without a warning: for floats that are only compared."""
         scaling, domain = self.metadata.get("scaling"), self.input_domain
         if not isinstance(scaling, Mapping):
             self.require_one_scale()
@@ -279,6 +290,15 @@ class IntNetwork(ValueObject):
                 scaled = x * self.input_scale
         inside = np.clip(scaled, domain.lo, domain.hi)  # before rounding: huge floats have no int64
         return domain.saturate(round_half_up(inside))
+
+    def _input_range(self) -> tuple[ArrayLike, ArrayLike]:
+        """The floats that the ends of ``input_domain`` stand for: of each feature, or of all."""
+        scaling, domain = self.metadata.get("scaling"), self.input_domain
+        if not isinstance(scaling, Mapping):
+            return domain.lo / self.input_scale, domain.hi / self.input_scale
+        least, step = (np.asarray(scaling[name], np.float64) for name in ("least", "step"))
+        with np.errstate(over="ignore"):  # an end beyond float64 is beyond all inputs
+            return least, least + step * (domain.size - 1)
 
     def require_one_scale(self) -> None:
         """Refuse a network whose floats are scaled feature by feature, which `input_scale` is not.
