@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import product
 
 import numpy as np
 
@@ -20,6 +21,7 @@ from intnn import (
     SumPool2d,
     ops,
 )
+from intnn.ops.cuda.gemm import Tile
 from intnn.ops.cuda.lookup import lookup
 from intnn.ops.cuda.product import AnyTile, Epilogue, conv2d, dense
 from intnn.ops.cuda.warpgroups import GroupTile
@@ -44,6 +46,7 @@ class Sizes:
 
 
 SMALL = Sizes(rows=20, inner=133, columns=21, images=2, channels=5, side=4)
+OF_FEW = 61, 30  # columns of products for which a tile is made narrower
 LARGE = Sizes(rows=1037, inner=2077, columns=523, images=9, channels=37, side=29)
 
 
@@ -53,14 +56,22 @@ def checks(sizes: Sizes, tiles: Sequence[AnyTile], backend: str) -> Iterator[tup
     Training is checked with the last tile.
     """
     for tile in tiles:
-        unit = "dp4a" if tile is None else f"{tile.unit}, {tile.rows} x {tile.columns}, {tile.stages} stages"
-        yield f"dense, {unit}", lambda tile=tile: _dense(sizes, tile, backend)  # type: ignore[misc]
         if isinstance(tile, GroupTile):  # which multiplies matrices alone, and has blocks go from part to part
+            unit = _unit(tile)
+            yield f"dense, {unit}", lambda tile=tile: _dense(sizes, tile, backend)  # type: ignore[misc]
             many = replace(sizes, rows=16 * sizes.rows, inner=sizes.inner // 4, columns=4 * sizes.columns)
             yield f"dense and table, {unit}", lambda tile=tile, many=many: _table(many, tile, backend)  # type: ignore[misc]
             yield f"edges, {unit}", lambda tile=tile: _edges(tile, backend)  # type: ignore[misc]
-        else:
-            yield f"conv2d and table, {unit}", lambda tile=tile: _conv2d(sizes, tile, backend)  # type: ignore[misc]
+            yield f"saturated, {unit}", lambda tile=tile: _saturated(tile, backend)  # type: ignore[misc]
+            continue
+        forms = {"dp4a": sizes}
+        if tile is not None:
+            forms = {_unit(tile.fitted(n)): replace(sizes, columns=n) for n in (sizes.columns, *OF_FEW)}
+        for unit, form in forms.items():
+            yield f"dense, {unit}", lambda form=form, tile=tile: _dense(form, tile, backend)  # type: ignore[misc]
+            yield f"conv2d and table, {unit}", lambda form=form, tile=tile: _conv2d(form, tile, backend)  # type: ignore[misc]
+        kind = "dp4a" if tile is None else _unit(tile)
+        yield f"saturated, {kind}", lambda tile=tile: _saturated(tile, backend)  # type: ignore[misc]
     for kind, (network, batch) in trainings(sizes).items():
         name = f"training steps, {kind}"
         yield name, lambda network=network, batch=batch: _training(network, batch, tiles[-1])  # type: ignore[misc]
@@ -79,6 +90,10 @@ def trainings(sizes: Sizes) -> dict[str, tuple[Plan, int]]:
     return {kind: (network, min(sizes.rows // 4, network.largest_batch)) for kind, network in networks.items()}
 
 
+def _unit(tile: Tile | GroupTile) -> str:
+    return f"{tile.unit}, {tile.rows} x {tile.columns}, {tile.stages} stages"
+
+
 def _dense(sizes: Sizes, tile: AnyTile, backend: str) -> bool:
     rng = np.random.default_rng(1)
     x, w = _full(rng, np.int8, sizes.rows, sizes.inner), _full(rng, np.int8, sizes.columns, sizes.inner)
@@ -87,9 +102,12 @@ def _dense(sizes: Sizes, tile: AnyTile, backend: str) -> bool:
 
 
 def _edges(tile: GroupTile, backend: str) -> bool:
-    """Compare results at, and one beyond, a block's edges, and matrices smaller than what is copied at once."""
+    """Compare results at, and one beyond, a block's edges, and matrices smaller than what is copied at once.
+
+    Those that are smaller still in both ways are no work for groups of warps.
+    """
     rows, columns = (1, tile.rows, tile.rows + 1), (1, tile.columns + 1, tile.columns)
-    made = [replace(SMALL, rows=m, inner=k, columns=n) for m, k, n in zip(rows, (1, 128, 129), columns, strict=True)]
+    made = [replace(SMALL, rows=m, inner=k, columns=n) for m, k, n in zip(rows, (65, 128, 129), columns, strict=True)]
     return all(kind(sizes, tile, backend) for sizes in made for kind in (_dense, _table))
 
 
@@ -109,6 +127,20 @@ def _table(sizes: Sizes, tile: AnyTile, backend: str) -> bool:
     return np.array_equal(
         dense(x, w, b, epilogue, tile), _finished(backend, _product(backend, "dense", x, w, b), epilogue)
     )
+
+
+def _saturated(tile: AnyTile, backend: str) -> bool:
+    """Compare what becomes of the largest sums by the largest factors, with every word of 64 bits in between."""
+    rng, largest = np.random.default_rng(3), (1 << 31) - 1
+    equal = []
+    for shift, lo in product((0, 1, 31, 32, 62), (-(1 << 40), -100, 0, 1 << 40)):
+        x, w = _full(rng, np.int8, 7, 70), _full(rng, np.int8, 5, 70)
+        b = np.array([-(1 << 30), -1, 0, 1, 1 << 30], np.int32)
+        factors = rng.permutation([-largest, -1, 1, 1 << 16, largest])
+        epilogue = Epilogue(factors, shift, lo, lo + 200, _full(rng, np.uint8, 201))
+        found = dense(x, w, b, epilogue, tile)
+        equal.append(np.array_equal(found, _finished(backend, _product(backend, "dense", x, w, b), epilogue)))
+    return all(equal)
 
 
 def _epilogue(rng: np.random.Generator, columns: int) -> Epilogue:

@@ -139,12 +139,12 @@ class Lowering:
         channels, *image = image_of(self._shapes[source])
         seen, (outputs, *places) = weight[0].size, image_of(self._shapes[i])
         is_shorter = filled(seen) * math.prod(places) <= filled(channels) * math.prod(image)
-        if self._at[source] == 0 and layer.groups == 1 and is_shorter:
+        if self._at[source] == 0 and layer.groups == 1 and is_shorter and self.values[0].dtype in BYTES:
             # An input of few channels: rows of all that windows see take no more room than pixels filled up.
             y = Value.rows((seen, places[0], places[1]), self.values[0].dtype)
             made = self._new(y)
-            launches = run.windows(channels, (image[0], image[1]), y, window)
-            self.steps.append(KernelStep(f"inputs of layers[{i}]", (0,), made, (), launches))
+            taps, launches = run.windows(channels, (image[0], image[1]), y, window)
+            self.steps.append(KernelStep(f"inputs of layers[{i}]", (0,), made, (taps,), launches))
             flat = weight.reshape(outputs, seen, 1, 1)
             self._linear(i, made, flat, layer.bias, Window(), image_of(self._shapes[i]), 1)
             return

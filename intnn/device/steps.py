@@ -112,16 +112,22 @@ def window_sums(x: Value, y: Value, window: Window, group: tuple[int, int], requ
     return bind
 
 
-def windows(channels: int, image: tuple[int, int], y: Value, window: Window) -> Bind:
-    """What windows see of an input as callers have it, as rows."""
-    numbers, shape = _numbers(window), (channels, *image, y.pixels, y.layout[2])
+def windows(channels: int, image: tuple[int, int], y: Value, window: Window) -> tuple[Array, Bind]:
+    """What windows see of an input of bytes as callers have it, as rows: the kernel's parameter, and the kernel."""
+    height, width = image
+    (down, across), (down_gap, side_gap) = window.size, window.dilation
+    channel, row, column = np.indices((channels, down, across)).reshape(3, -1)
+    row, column = row * down_gap, column * side_gap
+    taps = np.stack([row, column, (channel * height + row) * width + column], -1).astype(np.int32)
+    (top, _, left, _), steps = window.borders, window.stride
+    shape = (channels * height * width, *image, y.pixels, y.layout[2])
 
-    def bind(read: Arrays, out: DeviceArray, _placed: Arrays, inputs: int) -> list[Launch]:
-        size = inputs * y.size
-        arguments = read[0], out, size, y.width, y.layout[0], shape, numbers
-        return [shared_out(kernels.windows_kernel, size, *arguments)]
+    def bind(read: Arrays, out: DeviceArray, placed: Arrays, inputs: int) -> list[Launch]:
+        words = inputs * y.size // 4
+        arguments = read[0], placed[0], out.view(np.int32), words, y.width // 4, shape, (*steps, top, left)
+        return [shared_out(kernels.windows_kernel, words, *arguments)]
 
-    return bind
+    return taps, bind
 
 
 def _numbers(window: Window) -> tuple[int, ...]:

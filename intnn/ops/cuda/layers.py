@@ -6,7 +6,7 @@ and of any integer type: a kernel is compiled for the types that it meets. Neigh
 channels, so that a warp reads and writes neighbouring elements. `intnn.layers` defines the results.
 """
 
-from numba import cuda, int64, uint32
+from numba import cuda, int32, int64, uint32
 
 
 @cuda.jit(device=True, inline="always")
@@ -62,34 +62,37 @@ def window_sums_kernel(  # type: ignore[no-untyped-def]
         y[row * y_width + column] = total
 
 
-def windows_kernel(x, y, size, width, columns, image, window):  # type: ignore[no-untyped-def]
-    """Write what windows see as rows: images [n, c, h, w] -> [positions, c kh kw], with zeros outside.
+def windows_kernel(x, taps, y, words, width, image, window):  # type: ignore[no-untyped-def]
+    """Write what windows see of bytes as rows: images [n, c, h, w] -> words [positions, width], with zeros outside.
 
     Images of few channels are read where they are, and a product then needs no more of each pixel than there is.
 
     Args:
-        x: The images, one element behind the other.
-        y: The rows.
-        size: The elements of y, with what fills rows up.
-        width: The elements of a row.
-        columns: How many of them are something that a window sees.
-        image: (channels, height, width, windows of an image, windows across).
-        window: As for `window_sums_kernel`.
+        x: The images, one byte behind the other.
+        taps: int32 [columns, 3], where a window's bytes are: rows and columns from its first, bytes from the image's.
+        y: The rows, in words of four bytes.
+        words: Their number.
+        width: The words of a row, with what fills it up.
+        image: (bytes of an image, height, width, windows of an image, windows across).
+        window: (step down, step across, top, left).
     """
-    channels, height, side, out_area, out_width = image
-    down, across, down_step, side_step, down_gap, side_gap, top, left = window
-    taps = down * across
-    for i in range(cuda.grid(1), size, cuda.gridsize(1)):
+    size, height, side, out_area, out_width = image
+    down_step, side_step, top, left = window
+    columns = taps.shape[0]
+    for i in range(cuda.grid(1), words, cuda.gridsize(1)):
         # Divisions are what takes the time here: those of 32 bits without a sign take a tenth of it.
-        row, column = quotient(i, width)
-        channel, tap = quotient(column, taps)
+        row, first = quotient(i, width)
         number, within = quotient(row, out_area)
         down_by, side_by = quotient(within, out_width)
-        tap_down, tap_across = quotient(tap, across)
-        at_row, at_column = down_by * down_step - top + tap_down * down_gap, side_by * side_step - left
-        at_column += tap_across * side_gap
-        inside = column < columns and 0 <= at_row < height and 0 <= at_column < side
-        y[i] = x[((number * channels + channel) * height + at_row) * side + at_column] if inside else 0
+        row0, column0 = down_by * down_step - top, side_by * side_step - left
+        start, word = number * size + row0 * side + column0, int32(0)
+        for k in range(4):
+            column = 4 * first + k
+            if column < columns:
+                at_row, at_column = row0 + taps[column, 0], column0 + taps[column, 1]
+                if 0 <= at_row < height and 0 <= at_column < side:
+                    word |= (int32(x[start + taps[column, 2]]) & 255) << (8 * k)
+        y[i] = word
 
 
 def rescale_kernel(x, multiplier, y, requantise, width, columns):  # type: ignore[no-untyped-def]

@@ -24,6 +24,7 @@ AnyTile = Tile | GroupTile | None
 TENSOR, GROUPS = Tile(), GroupTile()
 HOPPER = (9, 0)  # the compute capability whose tensor cores read shared memory themselves
 SIMULATED_TILE = Tile(1, 1, 1, stages=2)  # one warp: a simulated thread is a thread of Python
+NARROW, SLICE = 64, 64  # columns, and bytes that a sum is of: with no more of either, groups of warps are too wide
 ALIGNED = 16  # bytes; every row and every pixel begins on such a border
 MOST_COLUMNS = 64 * 65535  # of a product: a grid has as many blocks along its second axis, of 64 columns at least
 _TYPES = MappingProxyType({np.int8: "s8", np.uint8: "u8"})
@@ -137,8 +138,8 @@ class Product:
         window: What one output sees; its size is that of the weights.
         epilogue: What becomes of the sums; None leaves int32 sums.
         x_type: The type of the inputs, "s8" or "u8".
-        tile: The tensor cores' tile (compute capability 8.0 and later), a `GroupTile` on 9.0 alone, which serves
-            matrices; None calculates with dp4a (6.1 and later).
+        tile: The tensor cores' tile (compute capability 8.0 and later), `Tile.fitted` to the outputs; a `GroupTile` on
+            9.0 alone, which serves matrices that are not too small for it; None calculates with dp4a (6.1 and later).
     """
 
     def __init__(
@@ -157,8 +158,10 @@ class Product:
         self.image, self.columns = image, out
         self.out_image = window.outputs(image)
         self.out_dtype = np.dtype(np.int32) if epilogue is None else epilogue.table.dtype
-        if isinstance(tile, GroupTile) and (window != Window() or len(parts) > 1):
-            tile = TENSOR
+        is_short = out <= NARROW and filled(channels) <= SLICE  # half of what groups of warps do would be for nothing
+        if isinstance(tile, GroupTile) and (window != Window() or len(parts) > 1 or is_short):
+            tile = SIMULATED_TILE if SIMULATED else TENSOR
+        tile = tile.fitted(out) if isinstance(tile, Tile) else tile
         self._tile, self._kind = tile, (x_type, _TYPES[parts[0].dtype.type], epilogue is not None)
         self._pixel = filled(channels) // 4
         # The window is seen once by every part of the weights: its pieces come again, and sums go on.

@@ -15,7 +15,7 @@ tensor cores and the copying unit know as "128-byte swizzling". The PTX ISA desc
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numba import cuda, int32, int64
+from numba import cuda, int32, int64, uint64
 
 from intnn.machine.cuda.intrinsics import (
     LINE_BLOCK,
@@ -29,7 +29,7 @@ from intnn.machine.cuda.intrinsics import (
     store2,
     warpgroup_mma,
 )
-from intnn.ops.cuda.gemm import Kernel, finish
+from intnn.ops.cuda.gemm import Kernel, word_of
 
 LINE = 128  # bytes of the common axis in a slice
 GROUP_ROWS, GROUP_THREADS = 64, 128  # of a group of four warps
@@ -192,10 +192,14 @@ def warpgroup_kernel(tile: GroupTile, x_type: str, w_type: str, fused: bool) -> 
                             start = int32(column + quarter * 64)
                             # The length of this loop is unknown to the compiler: see `tensor_kernel`.
                             for at in range(start, min(start + 16, y_width) if row < rows else start, 4):
-                                word = int32(0)
-                                for k in range(4):
-                                    value = line16[at - start + k] + bias[at + k]
-                                    word |= finish(value, multiplier, table, at + k, requantise) << (8 * k)
+                                near = uint64(at)
+                                four = (
+                                    line16[at - start] + bias[near],
+                                    line16[at - start + 1] + bias[near + uint64(1)],
+                                    line16[at - start + 2] + bias[near + uint64(2)],
+                                    line16[at - start + 3] + bias[near + uint64(3)],
+                                )
+                                word = word_of(four, multiplier, table, at, requantise)
                                 y[(int64(row) * y_width + at) >> 2] = word
                 else:
                     for j in range(eights):

@@ -6,9 +6,11 @@ from tests.cuda import simulated
 
 pytest.importorskip("numba_cuda", reason="the extra `cuda` is not installed")
 
-UNITS = ("dp4a", "mma.sync, 32 x 64, 3 stages", "mma.sync, 16 x 64, 2 stages")
+TILES = [f"mma.sync, {tile} stages" for tile in ("32 x 64, 3", "32 x 32, 3", "16 x 64, 2", "16 x 32, 2")]
+UNITS = ("dp4a", *TILES)
 NAMES = [f"{kind}, {unit}" for unit in UNITS for kind in ("dense", "conv2d and table")] + ["lookup", "network"]
-NAMES += [f"{kind}, wgmma, 64 x 64, 3 stages" for kind in ("dense", "dense and table", "edges")]
+NAMES += [f"{kind}, wgmma, 64 x 64, 3 stages" for kind in ("dense", "dense and table", "edges", "saturated")]
+NAMES += [f"saturated, {unit}" for unit in ("dp4a", TILES[0], TILES[2])]
 
 
 @pytest.fixture(scope="module")

@@ -13,6 +13,7 @@ PRODUCT = (WORDS, WORDS, WORDS, WORDS, WORDS, WORDS, TABLE, several(3), several(
 
 
 @needs_compiler
+@pytest.mark.parametrize("columns", [128, 64, 32])
 @pytest.mark.parametrize(
     ("x_type", "w_type", "fused", "capability"),
     [
@@ -22,18 +23,29 @@ PRODUCT = (WORDS, WORDS, WORDS, WORDS, WORDS, WORDS, TABLE, several(3), several(
         ("s8", "u8", False, HOPPER),
     ],
 )
-def test_tensor_cores(x_type, w_type, fused, capability):
-    tile = Tile()
-    # Two blocks of 128 threads on a multiprocessor of 65,536 registers: at most 255 each. Three stages fill 48 KiB.
+def test_tensor_cores(x_type, w_type, fused, capability, columns):
+    tile = Tile().fitted(columns)
+    # Of 65,536 registers of a multiprocessor, blocks of 128 threads: two, three or four. Three stages fill 48 KiB.
+    registers = {128: 255, 64: 168, 32: 128}[tile.columns]
     kernel = tensor_kernel(tile, x_type, w_type, fused)
-    code = hold(kernel, PRODUCT, capability, registers=255, stack=16 * 4, shared=4 * SHARED_WORDS)
+    code = hold(kernel, PRODUCT, capability, registers, stack=tile.width, shared=4 * SHARED_WORDS)
     instruction = f"mma.sync.aligned.m16n8k32.row.col.s32.{x_type}.{w_type}.s32"
     # 2 of 32 bytes' depth for every 16 rows and 8 columns of a warp: nothing is calculated twice, and all is unrolled.
-    assert code.count(instruction) == 2 * tile.fragments * 8
+    assert code.count(instruction) == 2 * tile.fragments * tile.width // 8
     assert code.count("cp.async.cg.shared.global") == (tile.rows + tile.columns) * 4 // tile.threads
     assert "ld.shared.v4" in code
-    # Sums that were not kept in registers would be here, all 128 of them; what is there is one line of results.
-    assert [int(size) for size in re.findall(r"__local_depot\d+\[(\d+)\]", code)] in ([], [16 * 4])
+    # Sums that were not kept in registers would be here, all of them; what is there is one line of results.
+    assert [int(size) for size in re.findall(r"__local_depot\d+\[(\d+)\]", code)] in ([], [tile.width])
+
+
+@pytest.mark.parametrize(
+    ("columns", "found"), [(1, 32), (32, 32), (33, 64), (64, 64), (65, 128), (128, 128), (129, 128)]
+)
+def test_a_tile_is_no_wider_than_a_result(columns, found):
+    tile = Tile()
+    fitted = tile.fitted(columns)
+    assert (fitted.columns, fitted.rows, fitted.threads) == (found, tile.rows, tile.threads)
+    assert Tile(1, 1, 1, stages=2).fitted(columns).columns == min(found, 64)
 
 
 @needs_compiler
@@ -60,6 +72,8 @@ def test_dp4a(x_type, w_type, instruction, fused, capability):
         ({"fragments": 0}, "positive sizes"),
         ({"stages": 4}, "49152 bytes of shared memory"),
         ({"warp_rows": 1, "warp_columns": 4, "fragments": 1, "stages": 2}, "as many 16-byte pieces"),
+        ({"warp_rows": 4, "warp_columns": 1, "fragments": 1, "width": 16}, "32 or 64 columns"),
+        ({"warp_rows": 8, "warp_columns": 1, "fragments": 1, "width": 32}, "as many 16-byte pieces of each operand"),
     ],
 )
 def test_tiles_that_cannot_be(sizes, message):

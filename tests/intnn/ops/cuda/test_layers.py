@@ -4,7 +4,7 @@ import pytest
 
 pytest.importorskip("numba_cuda", reason="the extra `cuda` is not installed")
 
-from numba import int64
+from numba import int32, int64
 
 from intnn.ops.cuda import layers
 from tests.ptx import BYTES, CAPABILITIES, LONGS, TABLE, WORDS, hold, needs_compiler, several
@@ -14,7 +14,7 @@ KERNELS = {
     layers.window_sums_kernel: (
         (BYTES, BYTES, LONGS, LONGS, TABLE, WORDS, several(4), several(4), several(8), several(2), several(3)), 96
     ),
-    layers.windows_kernel: ((BYTES, BYTES, int64, int64, int64, several(5), several(8)), 64),
+    layers.windows_kernel: ((BYTES, int32[:, ::1], WORDS, int64, int64, several(5), several(4)), 64),
     layers.rescale_kernel: ((WORDS, LONGS, BYTES, several(3), int64, int64), 40),
     layers.table_kernel: ((WORDS, TABLE, TABLE, int64, int64, int64), 40),
     layers.scale_kernel: ((WORDS, LONGS, LONGS, LONGS, int64, int64), 40),
