@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 from numba import config, cuda
 
-from bench.cases import gpu_checks, gpu_circuits, gpu_heads, gpu_operations, gpu_residues
+from bench.cases import gpu_checks, gpu_circuits, gpu_heads, gpu_operations, gpu_residues, gpu_startup
 from bench.cases.gpu_floors import Work, floor_us, network_work, product_work, steps_floor_us
 from bench.cases.options import GpuOptions
 from bench.harness.case import Reporter
@@ -142,6 +142,7 @@ def figures() -> Iterator[GpuRow]:
             yield from _residues(N, count)
     yield from gpu_circuits.rows(available_threads(), _sheet())
     yield from gpu_heads.rows(available_threads())
+    yield gpu_startup.row()
 
 
 def _gemm(size: int) -> Iterator[GpuRow]:

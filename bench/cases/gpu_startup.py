@@ -1,0 +1,62 @@
+"""What a fresh process waits for until a GPU has answered: with kernels to compile, and with those on the disk."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from contextlib import nullcontext
+from unittest.mock import patch
+
+import numpy as np
+
+from bench.cases.gpu_residues import random_keys, random_request
+from bench.report.gpu import GpuRow
+from he import Circuit, compile_approximate
+from he.engines.engine import Engine
+from intnn.network.graph import Graph
+from plaintext_models.zoo import shipped
+
+MODEL = "mnist-square-cnn"
+COMPILE = "--compile"
+
+
+def row() -> GpuRow:
+    """The seconds of a process that finds its kernels on the disk, beside those of one that does not look there."""
+    compiling, finding = _process(COMPILE), _process()  # in this order: what the first compiles is kept
+    return GpuRow(
+        work=f"a process's first answer, {MODEL}, from the circuit on",
+        ours_us=1e6 * finding,
+        peer="kernels compiled",
+        peer_us=1e6 * compiling,
+        ratio=compiling / finding,
+    )
+
+
+def first_answer(engine: Engine, circuit: Circuit) -> float:
+    """The seconds in which an engine prepares a circuit, binds keys and answers a request; all of them random."""
+    rng = np.random.default_rng(0)
+    keys, request = random_keys(circuit, rng), random_request(circuit, rng)
+    start = time.perf_counter()
+    engine.prepare(circuit).bind(keys).evaluate(request)
+    return time.perf_counter() - start
+
+
+def _process(*arguments: str) -> float:
+    command = [sys.executable, "-m", __name__, *arguments]
+    return float(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout)  # noqa: S603 - our own
+
+
+def _main(compiles: bool) -> None:
+    from he.engines.cuda.engine import CudaEngine
+    from intnn.machine.cuda.kept import KeptKernel
+
+    model = shipped.load(MODEL)
+    assert isinstance(model, Graph)
+    circuit = compile_approximate(model, images=1, packing="latency")
+    with patch.object(KeptKernel, "load_overload", return_value=None) if compiles else nullcontext():
+        print(first_answer(CudaEngine(), circuit))
+
+
+if __name__ == "__main__":
+    _main(compiles=COMPILE in sys.argv)
