@@ -5,11 +5,14 @@
 
 Files are written whole, and what they hold is signed by the model's owner: no index has to say what they are. All are
 read when the server starts. Networks that permit nothing any more are removed, then and before others come. Revocations
-stay, those of models that are not served too: without them, what they revoke would be permitted.
+stay, those of models that are not served too: without them, what they revoke would be permitted. So do networks that
+cannot be read, as those of a server of another version: they permit nothing here, take their room, and are read again
+by the next server, if their owner has not issued others in their place.
 """
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -43,35 +46,50 @@ class Networks(Unstorable, instead="make it again from the store's folder"):
 
     def __init__(self, folder: Path, models: Iterable[Model]) -> None:
         self._folder, self._lock = folder, Lock()
-        self._permissions: dict[Path, Permission] = {}  # of all files
+        self._permissions: dict[Path, Permission] = {}  # of all networks that could be read
         self._revocations: dict[str, Revocation] = {}  # by the model's circuit
         self._sizes: dict[Path, int] = {}
         served = {model.digest: model for model in models if model.owner}
         for path in sorted(folder.iterdir(), key=lambda path: path.suffix != f".{_REVOKED}"):  # revocations first
             circuit, _, name = path.name.partition(".")
-            try:
-                self._read(served[circuit], path, name)
-            except (KeyError, MessageError, NotPermittedError) as error:  # another model's or owner's, or of no use
+            model = served.get(circuit)
+            if model is None:
                 if name != _REVOKED:
                     path.unlink()
-                elif isinstance(error, MessageError):
-                    what = "of another version" if isinstance(error, VersionError) else "damaged"
-                    raise StoreError(
-                        f"{path} is {what} ({error}); put the newest revocation of the model's owner in its place"
-                    ) from error
+            elif name == _REVOKED:
+                self._read_revocation(model, path)
+            else:
+                self._read_network(model, path, name)
 
     @property
     def size(self) -> int:
         """The number of bytes of all files."""
         return sum([*self._sizes.values()])
 
-    def _read(self, model: Model, path: Path, name: str) -> None:
+    def _read_revocation(self, model: Model, path: Path) -> None:
+        try:
+            self._revocations[model.digest] = Revocation.from_bytes(path.read_bytes(), _owner(model))
+        except NotPermittedError:  # another owner's, which revokes nothing of this one's
+            return
+        except MessageError as error:
+            what = "of another version" if isinstance(error, VersionError) else "damaged"
+            raise StoreError(
+                f"{path} is {what} ({error}); put the newest revocation of the model's owner in its place"
+            ) from error
+
+    def _read_network(self, model: Model, path: Path, key: str) -> None:
         data = path.read_bytes()
-        if name == _REVOKED:
-            self._revocations[model.digest] = Revocation.from_bytes(data, _owner(model))
-        else:
+        try:
             permission = EncryptedNetwork.from_bytes(data, model.single, _owner(model)).permission
-            permission.require(model.digest, name, revocation=self._revocations.get(model.digest))
+        except (MessageError, NotPermittedError) as error:
+            event("unreadable", logging.WARNING, network=path.name, reason=_reason(error))
+            self._sizes[path] = len(data)
+            return
+        try:
+            permission.require(model.digest, key, revocation=self._revocations.get(model.digest))
+        except NotPermittedError:
+            path.unlink()
+        else:
             self._permissions[path], self._sizes[path] = permission, len(data)
 
     def add(self, model: Model, upload: Path) -> Permission:
@@ -158,6 +176,12 @@ class Networks(Unstorable, instead="make it again from the store's folder"):
 
     def _path(self, model: Model, name: str) -> Path:
         return self._folder / f"{model.digest}.{name}"
+
+
+def _reason(error: MessageError | NotPermittedError) -> str:
+    if isinstance(error, VersionError):
+        return "another version"
+    return "damaged" if isinstance(error, MessageError) else "another owner"
 
 
 def _owner(model: Model) -> bytes:

@@ -14,6 +14,7 @@ from he.parties.encrypted_network import EncryptedNetwork, network_digest
 from he.parties.permission import Permission
 from he.service.client import RemoteModel, RemoteOwner
 from he.service.conversation import ServiceError
+from he.service.logs import LOGGER
 from he.service.models import load
 from he.service.service import Service
 from he.service.store import StoreError
@@ -286,6 +287,56 @@ def test_a_network_whose_file_is_lost_or_damaged_is_issued_again(parties, damage
     assert parties.live.service.store.count == 1  # the client's keys are not to blame
     parties.sends.publish(network)
     assert is_right(one)
+
+
+def _of_another_version(data):
+    return b"HEINF2" + data[6:]
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"), [(_of_another_version, "another version"), (lambda data: data[:-1], "damaged")]
+)
+def test_a_network_that_cannot_be_read_is_kept_for_whoever_can(encrypted_models, tmp_path, change, reason, caplog):
+    with Live(encrypted_models, tmp_path) as live, Parties(live, encrypted_models) as parties:
+        _, network = parties.client()
+        parties.sends.publish(network)
+    (path,) = (tmp_path / "store/networks").iterdir()
+    key = path.suffix[1:]
+    path.write_bytes(change(network))
+    with caplog.at_level("WARNING", LOGGER.name), Live(encrypted_models, tmp_path) as live:
+        (line,) = [record for record in caplog.records if record.getMessage() == "unreadable"]
+        assert line.fields == {"network": path.name, "reason": reason}
+        assert live.service.networks.size == len(change(network))
+        assert path.read_bytes() == change(network)
+        assert live.service.networks.permission(live.service.model("hidden"), key) is None
+    path.write_bytes(network)  # as if the server that wrote it were back
+    with Live(encrypted_models, tmp_path) as live:
+        assert live.service.networks.permission(live.service.model("hidden"), key) is not None
+
+
+def test_a_network_takes_the_place_of_one_that_cannot_be_read(encrypted_models, tmp_path):
+    with Live(encrypted_models, tmp_path) as live, Parties(live, encrypted_models) as parties:
+        _, network = parties.client()
+        parties.sends.publish(network)
+    (path,) = (tmp_path / "store/networks").iterdir()
+    path.write_bytes(_of_another_version(network))
+    with Live(encrypted_models, tmp_path) as live, Parties(live, encrypted_models) as parties:
+        parties.sends.publish(network)
+        assert path.read_bytes() == network
+        assert live.service.networks.size == len(network)
+
+
+def test_a_network_of_another_owner_is_kept(encrypted_models, tmp_path):
+    """As where the wrong key lay beside the model."""
+    with Live(encrypted_models, tmp_path) as live, Parties(live, encrypted_models) as parties:
+        _, network = parties.client()
+        parties.sends.publish(network)
+    models = Path(shutil.copytree(encrypted_models, tmp_path / "models"))
+    (models / "hidden.owner").write_bytes(ModelOwner(hidden()).verification_key)
+    with Live(models, tmp_path) as live:
+        assert live.service.networks.size == len(network)
+    (path,) = (tmp_path / "store/networks").iterdir()
+    assert path.read_bytes() == network
 
 
 def test_a_network_that_its_owner_has_made_unusable_is_not_read_again(parties):
