@@ -169,9 +169,7 @@ def _run(job: PaperJob, setting: Setting, seed: int, reporter: Reporter) -> Kept
     try:
         return kept(setting.subject, dataset, _effort(job), job.images, seed, keep=job.keep, report=tell)
     except FloatingPointError as error:
-        raise FloatingPointError(
-            f"{job.identifier}, {_where(setting, seed)}: {error}. What was finished is kept in {job.keep}"
-        ) from error
+        raise FloatingPointError(f"{job.identifier}, {_where(setting, seed)}: {error}") from error
 
 
 def _kept(job: PaperJob, setting: Setting, seed: int) -> Kept | None:

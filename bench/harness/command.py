@@ -138,14 +138,20 @@ def _reported(errors: Console, written: Sequence[Path], kept: Path | None) -> It
         errors.print(f"nothing was measured: {escape(str(error))}", highlight=False, soft_wrap=True)
         raise typer.Exit(0) from error
     except (ImportError, ValueError, OSError, DeviceError, FloatingPointError) as error:
-        errors.print(f"[red]error:[/red] {escape(str(error))}", highlight=False, soft_wrap=True)
+        after = _kept(kept) if isinstance(error, FloatingPointError) else ""  # which alone comes amid a measurement
+        errors.print(f"[red]error:[/red] {escape(f'{error}{after}')}", highlight=False, soft_wrap=True)
         raise typer.Exit(2) from error
     except KeyboardInterrupt:
         before = "only " + ", ".join(map(str, written)) if written else "nothing"
-        is_kept = kept is not None and kept.is_dir() and any(kept.iterdir())
-        after = f"; what was finished is kept in {kept}" if is_kept else ""
-        errors.print(f"interrupted; {escape(before)} was written{escape(after)}", highlight=False, soft_wrap=True)
+        said = f"interrupted; {before} was written{_kept(kept)}"
+        errors.print(escape(said), highlight=False, soft_wrap=True)
         raise typer.Exit(130) from None
+
+
+def _kept(folder: Path | None) -> str:
+    """Where what was finished is kept, if there is any."""
+    is_kept = folder is not None and folder.is_dir() and any(folder.iterdir())
+    return f"; what was finished is kept in {folder}" if is_kept else ""
 
 
 def _command(case: Case) -> Callable[..., None]:

@@ -109,15 +109,21 @@ def test_nothing_is_written_when_a_job_fails(module, tmp_path, error, code):
     assert ("interrupted; nothing was written" if code == 130 else "error: no [figure]") in result.stderr
 
 
+@pytest.mark.parametrize(
+    ("error", "begin"),
+    [(KeyboardInterrupt, "interrupted; nothing was written"), (FloatingPointError("in step 7"), "error: in step 7")],
+)
 @pytest.mark.parametrize("finished", [0, 1])
-def test_an_interrupt_says_where_finished_work_is_kept_if_there_is_any(module, tmp_path, finished):
-    def interrupt(job, report):
+def test_what_stops_a_command_says_where_finished_work_is_kept_if_there_is_any(
+    module, tmp_path, error, begin, finished
+):
+    def stop(job, report):
         for number in range(finished):
             (tmp_path / f"{number}.json").write_text("{}")
-        raise KeyboardInterrupt
+        raise error
 
-    module.measure = interrupt
-    said = "interrupted; nothing was written" + f"; what was finished is kept in {tmp_path}" * finished
+    module.measure = stop
+    said = begin + f"; what was finished is kept in {tmp_path}" * finished
     for folder in (tmp_path, *([] if finished else [tmp_path / "not made"])):
         assert invoke("--keep", folder).stderr.splitlines()[-1] == said
 
