@@ -175,24 +175,6 @@ class IntNetwork(ValueObject):
             result[rows] = y.reshape(len(y), -1)
         return result
 
-    def logits_modulo(self, x: ArrayLike, modulus: int) -> IntArray:
-        """The logits of `logits` in Z_t, which is what an encrypted evaluation with this plaintext modulus gives.
-
-        Args:
-            x: Integers [batch, *input_shape] inside ``input_domain``.
-            modulus: The modulus t, 2 to 2**63 - 1; it need not be a prime.
-
-        Returns:
-            Their centred representatives in -(t // 2) .. (t - 1) // 2, int64 [batch, classes].
-
-        Raises:
-            TypeError: ``x`` does not hold integers, or ``modulus`` is none.
-            ValueError: ``modulus`` is out of its range, or ``x`` is what `logits` refuses.
-        """
-        ring = IntDomain.ring(integer(modulus, "modulus", 2))
-        residues = (self.logits(x) - ring.lo) % modulus + ring.lo if self.accumulator_bound >= LIMIT else self.logits(x)
-        return ring.reduce(residues.astype(np.int64))
-
     def real_logits(self, images: ArrayLike) -> FloatArray:
         """What the float network would give, as nearly as its integer form comes to it.
 

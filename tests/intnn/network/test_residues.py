@@ -115,23 +115,6 @@ def test_a_table_beside_large_values_reads_int64():
         assert network.logits(np.arange(256)[:, None], backend).tolist() == expected
 
 
-@given(st.data())
-def test_logits_modulo_are_the_logits_wrapped(data):
-    network = data.draw(large_networks())
-    x = data.draw(int_inputs(network))
-    modulus = data.draw(st.integers(2, (1 << 62) - 1))
-    wrapped = network.logits_modulo(x, modulus)
-    assert wrapped.dtype == np.int64
-    assert IntDomain.ring(modulus).contains_array(wrapped)
-    assert ((network.logits(x, "reference").astype(object) - wrapped) % modulus == 0).all()
-
-
-def test_logits_modulo_refuses_what_is_no_modulus():
-    network = IntNetwork((1,), IntDomain(0, 1), (Dense([[1]], [0]),))
-    with pytest.raises(ValueError, match=r"`modulus` must lie in \[2"):
-        network.logits_modulo([[1]], 1)
-
-
 def test_wide_layers_take_smaller_primes():
     """4,096 products of two residues are exact in float64 for primes below 2**21.5."""
     rng = np.random.default_rng(0)
