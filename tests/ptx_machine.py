@@ -51,6 +51,16 @@ def _insert(x, into, at, bits):
     return x << at.astype(np.uint64) & np.uint64(mask) | into & np.uint64(~mask % (1 << 64))
 
 
+def _permuted(x, y, places):
+    """Four bytes of two words, by their places in both."""
+    both, result = x.astype(np.uint64) | y.astype(np.uint64) << HALF, np.uint64(0)
+    demand((places & np.uint32(0x8888) == 0).all(), "a byte's sign in place of the byte")
+    for i in range(4):
+        place = (places >> np.uint32(4 * i) & np.uint32(7)).astype(np.uint64)
+        result = result | (both >> np.uint64(8) * place & np.uint64(255)) << np.uint64(8 * i)
+    return result.astype(np.uint32)
+
+
 def _divided(way):
     def divided(x, y):
         demand((x >= 0).all() and (y > 0).all(), "a division of or by a negative number, or by zero")
@@ -75,6 +85,7 @@ COMPARED = {f"setp.{name}": getattr(operator, name) for name in ("eq", "ne", "lt
 OTHERS = {
     **{f"shl.b{n}": (_shift(operator.lshift), f"b{n}", (f"b{n}", "u32")) for n in (32, 64)},
     **{f"shr.{s}{n}": (_shift(operator.rshift), f"{s}{n}", (f"{s}{n}", "u32")) for s in "usb" for n in (32, 64)},
+    "prmt.b32": (_permuted, "b32", ("b32", "b32", "u32")),
     "bfi.b64": (_insert, "b64", ("b64", "b64", "u32", "u32")),
     "mul.wide.s32": (lambda x, y: x.astype(np.int64) * y.astype(np.int64), "s64", ("s32", "s32")),
     "mul.hi.u32": (
@@ -139,7 +150,8 @@ def _statement(guard, opcode, operands):
         return lambda grid: grid.set(operands[0], grid.any_of_block(said(grid)))
     if opcode.startswith("ld.param."):
         number = int(operands[1].rpartition("_")[2])
-        return lambda grid: grid.set(operands[0], grid.parameters[number])
+        kind = _register(operands[0])  # of a parameter of 64 bits, all or the lower half
+        return lambda grid: grid.set(operands[0], grid.parameters[number].astype(kind))
     access = re.fullmatch(r"(ld|st)(\.global|\.shared|)(\.nc)?(\.v2)?\.(\w+)", opcode)
     if access:
         return _access(*access.groups(), operands)
@@ -147,6 +159,8 @@ def _statement(guard, opcode, operands):
     values = [_value(name, kind) for name, kind in zip(operands[1:], kinds, strict=False)]
     target, kind = operands[0], _register(operands[0])
     demand(np.dtype(TYPES[result]).itemsize == kind.itemsize, f"{target} does not hold {result}")
+    if opcode.startswith(("div", "rem")):  # what others would divide by is nothing yet
+        return lambda grid: grid.set_here(target, function(*[grid.of_those_here(v(grid)) for v in values]).view(kind))
     return lambda grid: grid.set(target, function(*[value(grid) for value in values]).view(kind))
 
 
@@ -163,12 +177,7 @@ def _access(way, space, constant, pair, kind, operands):
             addresses = grid.of_those_here(addresses)
         found = (grid.near if space == ".shared" else grid.far).read(addresses, kind, len(names), bool(constant))
         for i, name in enumerate(names):
-            value = found[i].astype(_register(name))  # extended by the sign of the type
-            if len(value) > 1 and not grid.all_here:
-                whole = np.zeros(len(grid.thread), value.dtype)
-                whole[grid.here] = value
-                value = whole
-            grid.set(name, value)
+            grid.set_here(name, found[i].astype(_register(name)))  # extended by the sign of the type
 
     def store(grid):
         addresses, value = grid.of_those_here(base(grid) + further), grid.of_those_here(values[0](grid))
@@ -249,6 +258,14 @@ class Grid:
             value = kept
         self.registers[name] = value
 
+    def set_here(self, name, value):
+        """Set a register of the threads that have come here: to one value, or to a value for each of them."""
+        if len(value) > 1 and not self.all_here:
+            whole = np.zeros(len(self.thread), value.dtype)
+            whole[self.here] = value
+            value = whole
+        self.set(name, value)
+
     def barrier(self):
         there = np.bincount(self.block[self.here])
         fine = (there == 0) | (there == self.threads)
@@ -272,7 +289,10 @@ class Machine(Memory):
         code = parsed(ptx(kernel, tuple(numba.typeof(x) for x in plain)))
         parameters = []
         for x in plain:
-            parameters += [0, 0, x.size, x.itemsize, x.ctypes.data, *x.shape, *x.strides] if np.ndim(x) else [int(x)]
+            if isinstance(x, np.ndarray):
+                parameters += [0, 0, x.size, x.itemsize, x.ctypes.data, *x.shape, *x.strides]
+            else:
+                parameters += map(int, x if isinstance(x, tuple) else [x])
         Grid(self, code, grid, threads, parameters).run()
 
 

@@ -34,6 +34,7 @@ from intnn.values.arrays import Array
 from intnn.values.domain import IntDomain, Interval
 
 INT31, LIMIT = 1 << 31, 1 << 63
+FURTHEST = 1 << 61  # from zero of what is looked up: sums by factors, rounded, are below 2**62 + 2**61
 LARGEST_WEIGHT = 4 * 127  # four products of bytes cost about as much as a sum in wider integers
 LARGEST_IDENTITY = 1 << 12  # points of a table that stands for none
 BYTES = (np.dtype(np.uint8), np.dtype(np.int8))
@@ -164,7 +165,7 @@ class Lowering:
             self._window_sums(i, laid.ravel(), bias.astype(np.int64), window, group, number, layout)
             return
         fused, epilogue = self._epilogue(i, 256)
-        if epilogue is not None and (epilogue.table.dtype not in _TYPES or np.abs(epilogue.multiplier).max() >= INT31):
+        if epilogue is not None and not _is_of_bytes(epilogue):
             fused, epilogue = (), None
         if weight.min() >= 0 and 127 < weight.max() <= 255:
             weight = weight.astype(np.uint8)
@@ -286,6 +287,15 @@ class Lowering:
     def _name(self, *layers: int) -> str:
         kinds = ", ".join(type(self._layers[i]).__name__ for i in layers if i >= 0)
         return f"layers[{layers[0]}] {kinds}" if kinds else "inputs"
+
+
+def _is_of_bytes(epilogue: Epilogue) -> bool:
+    """Whether a product of bytes can do it: factors of int32, and a table of bytes whose ends no sum is 2**63 from."""
+    return (
+        epilogue.table.dtype in _TYPES
+        and bool(np.abs(epilogue.multiplier).max() < INT31)
+        and max(-epilogue.lo, epilogue.hi) <= FURTHEST
+    )
 
 
 def _within(layer: LutActivation, hull: IntDomain) -> Array:
