@@ -101,11 +101,12 @@ class CompiledNetwork(ValueObject):
             rows = self._checked(x).reshape(-1, math.prod(self.input_shape))
         if dtype is not np.int64:
             self._require(np.dtype(dtype))
+        threads = integer(threads, "threads", 1, MAX_THREADS)
         y: Array = np.empty((len(rows), self.classes), dtype)
         if threads == 1:
             kernel.run(self.instructions.words, rows, y)
         else:
-            self._share(rows, y, integer(threads, "threads", 1, MAX_THREADS))
+            self._share(rows, y, threads)
         return y
 
     def bind(self, x: Array, y: Array) -> Callable[[], object]:

@@ -234,8 +234,9 @@ def test_bad_arguments():
     for threads in (0, -1):
         with pytest.raises(ValueError, match="`threads` must lie in"):
             network.logits(x, "numba", threads)
-    with pytest.raises(TypeError, match="`threads` must be an integer"):
-        network.logits(x, "numba", 1.5)
+    for threads in (1.5, True):
+        with pytest.raises(TypeError, match="`threads` must be an integer"):
+            network.logits(x, "numba", threads)
     for dtype in (np.int8, np.float32, np.uint64):
         with pytest.raises(ValueError, match="`dtype` must be an integer type that holds"):
             network.compiled.logits(x, dtype=dtype)
