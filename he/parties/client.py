@@ -199,11 +199,7 @@ class Client(Unstorable, instead="they hold a secret key: store that with `Secre
             [batch, *shape]: int64 for BFV, equal to `IntNetwork.quantise_input` of the plain network; float64 for CKKS.
 
         Raises:
-            TypeError: if `images` does not hold floats.
-            ValueError: on NaN or infinity.
-
-        Warns:
-            UserWarning: if the images have another scale than the samples of the network; see `intnn.network.scale`.
+            InputError, TypeError, ValueError: as `InputSpec.prepare`, which warns of images of another scale as well.
         """
         (spec,) = self._interface.client_inputs
         return spec.prepare(images, self._interface.parameters.scheme)

@@ -39,3 +39,8 @@ def ridge(iris):
     """The last feature by the first three."""
     x, _ = iris
     return make_pipeline(StandardScaler(), Ridge()).fit(x[:, :3], x[:, 3])
+
+
+@pytest.fixture(scope="module")
+def x():
+    return np.random.default_rng(1).random((300, 5))

@@ -8,6 +8,7 @@ from he.formats.keys import Cost
 from he.service import tokens
 from he.stages.model import save_model
 from he.testing import inputs
+from tests.he.service.owners import Parties
 from tests.he.service.running import NETWORKS, POLICY, config, hidden, running, write_models
 
 
@@ -89,3 +90,9 @@ class Live:
         assert answer.status_code == 200, answer.text
         logits, due = client.decrypt(answer.content, request), NETWORKS[model].logits(images)
         return bool((abs(logits - due) <= client.interface.tolerance).all())
+
+
+@pytest.fixture
+def parties(encrypted_models, tmp_path):
+    with Live(encrypted_models, tmp_path) as live, Parties(live, encrypted_models) as parties:
+        yield parties
