@@ -12,13 +12,14 @@ from he.circuit.circuit import Circuit
 from he.compiler.approximate import DEFAULT_ERROR, LEAST_STEPS
 from he.compiler.compile import compile_approximate
 from he.compiler.ranges import Ranges
-from he.model.candidate import AFFORDABLE, Candidate, Progress, require_units
+from he.model.candidate import AFFORDABLE, Candidate, require_units
 from he.model.inputs import Inputs
 from he.ring.params import ParameterError
 from intnn import Graph
 from intnn.approximation.agreement import decision_of
 from intnn.approximation.approximate import Approximation, Fits
 from intnn.approximation.replace import is_replaced
+from intnn.quantisation.progress import Progress
 from intnn.quantisation.tune import CHEAP
 from intnn.values.arrays import FloatArray
 
@@ -44,7 +45,7 @@ def polynomial_network(
         inputs: the scaling.
         max_units: the most that an evaluation may cost; None for no limit.
         options: what `compile_approximate` is told of the use.
-        say: called with a line for every circuit and refusal.
+        say: called with a line for every step, circuit and refusal.
 
     Raises:
         ParameterError: if no network has a circuit, with the reason for each.
@@ -52,6 +53,7 @@ def polynomial_network(
     refusals: list[str] = []
     found: list[Candidate] = []
     tried: set[str] = set()
+    say(f"fitting polynomials to {len(x)} samples")
     fits = Fits(graph, x)
     searches = [partial(fits.of, None, tolerance) for tolerance in TOLERANCES]
     if sum(map(is_replaced, graph.nodes)) == 1:
@@ -66,6 +68,7 @@ def polynomial_network(
         if name in tried:
             continue
         tried.add(name)
+        say(f"compiling {name}")
         try:
             circuit = _circuit_in_range(approximation, fits, x, inputs, max_units, options)
         except ParameterError as refusal:

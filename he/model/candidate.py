@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 from he.circuit.circuit import Circuit
@@ -13,8 +12,6 @@ from intnn import Graph, IntNetwork
 from intnn.quantisation.tune import Tuning
 
 AFFORDABLE = 20.0  # units, some 40 ms, below which nothing is saved that people wait for
-
-Progress = Callable[[str], None]
 
 
 @dataclass(frozen=True, eq=False)

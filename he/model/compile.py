@@ -18,7 +18,7 @@ from he.compiler.compile import compile_exact, require_options
 from he.compiler.residues import compile_residues
 from he.compiler.search import PackingName
 from he.model.approximate import polynomial_network
-from he.model.candidate import AFFORDABLE, Candidate, Progress, require_units
+from he.model.candidate import AFFORDABLE, Candidate, require_units
 from he.model.compiled import Compiled
 from he.model.inputs import Inputs, floats_of, names_of, require_names
 from he.model.outliers import without_outliers
@@ -29,7 +29,8 @@ from intnn.approximation.approximate import FEWEST_SAMPLES
 from intnn.approximation.replace import is_replaced
 from intnn.convert.model import graph_of
 from intnn.estimator.base import not_fitted
-from intnn.quantisation.tune import PER_DOUBLING, Patient, tune
+from intnn.quantisation.progress import Progress, speaking
+from intnn.quantisation.tune import PER_DOUBLING, tune
 from intnn.values.arrays import FloatArray, real
 
 ATTEMPTS = 3  # at a circuit for integers, the networks cheaper each time
@@ -73,9 +74,11 @@ def compile(  # noqa: A001 - what it is, and nothing else is compiled here
             default several outputs are classes, and a single one is a value.
         packing: see `he.compile_exact`.
         images: see there.
-        max_units: the most that one evaluation may cost, in units of one SEAL rotation (about 2 ms).
+        max_units: the most that one evaluation may cost, in units of one SEAL rotation (about 2 ms); None for no limit,
+            where a deep network may take minutes for an answer: `he.estimate` says so.
         security: see `he.Parameters`.
-        progress: called with a line for every choice; by default lines go to stderr once it has taken ten seconds.
+        progress: called with a line for every step and every choice; by default lines go to stderr once it has taken
+            ten seconds.
 
     Returns:
         The circuit, with the network that it computes, how far that agrees with the model, and the reasons.
@@ -97,12 +100,12 @@ def compile(  # noqa: A001 - what it is, and nothing else is compiled here
     require_options(images, packing, security)
     if max_units is not None and not real(max_units, "max_units") > 0:
         raise ValueError(f"`max_units` must be positive, got {max_units}")
-    say = progress or Patient(PATIENCE)
     options = {"packing": packing, "images": images, "security": security}
     if isinstance(model, IntClassifier):
         model = _trained(model)
     if isinstance(model, IntNetwork):
-        return _of_integers(meant(model, task), exact, max_units, options, names_of(samples))
+        with speaking(progress, PATIENCE) as say:
+            return _of_integers(meant(model, task), exact, max_units, options, names_of(samples), say)
     names = tuple(getattr(model, "feature_names_in_", ())) or names_of(samples)
     require_names(samples, names, "samples")
     given = floats_of(samples, None)
@@ -119,15 +122,16 @@ def compile(  # noqa: A001 - what it is, and nothing else is compiled here
     paths: list[Callable[[Graph, FloatArray, Inputs, float | None, dict[str, Any], Progress], Candidate]] = []
     paths += [_exact] * (exact is not False) + [polynomial_network] * (exact is not True)
     found, refusals = [], []
-    for path in paths:
-        try:
-            candidate = path(scaled, values, inputs, max_units, options, say)
-        except ParameterError as refusal:
-            refusals.append(str(refusal))
-            say(str(refusal))
-            continue
-        found.append(candidate)
-        say(str(candidate))
+    with speaking(progress, PATIENCE) as say:
+        for path in paths:
+            try:
+                candidate = path(scaled, values, inputs, max_units, options, say)
+            except ParameterError as refusal:
+                refusals.append(str(refusal))
+                say(str(refusal))
+                continue
+            found.append(candidate)
+            say(str(candidate))
     if not found:
         raise ParameterError("; ".join(refusals))
     chosen = _best(found)
@@ -246,7 +250,12 @@ def _with_one_scale(network: IntNetwork, inputs: Inputs) -> tuple[IntNetwork, In
 
 
 def _of_integers(
-    network: IntNetwork, exact: bool | None, max_units: float | None, options: dict[str, Any], names: tuple[str, ...]
+    network: IntNetwork,
+    exact: bool | None,
+    max_units: float | None,
+    options: dict[str, Any],
+    names: tuple[str, ...],
+    say: Progress,
 ) -> Compiled:
     """Compile an integer network as it is."""
     if exact is False:
@@ -255,6 +264,7 @@ def _of_integers(
     given = network
     inputs = Inputs(network.input_shape, np.zeros(1), np.ones(1), low, high, True, names)
     network, inputs = _with_one_scale(network, inputs)
+    say("compiling the integer network as it is")
     begin = time.monotonic()
     circuit = exact_circuit(network, options)
     seconds = time.monotonic() - begin
@@ -286,6 +296,7 @@ def _exact(
     for trial in (tuning.chosen, *cheaper[: ATTEMPTS - 1]):  # the price by which one was chosen is an estimate
         name = f"exact, {trial.form}, {trial.sizes}"
         network, inputs_of_it = _with_one_scale(trial.network, inputs)
+        say(f"compiling {name}")
         try:
             circuit = exact_circuit(network, options)
             require_units(circuit, max_units)

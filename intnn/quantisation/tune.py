@@ -2,8 +2,6 @@
 
 import math
 import os
-import sys
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -20,13 +18,13 @@ from intnn.network.graph import Graph
 from intnn.network.network import IntNetwork
 from intnn.quantisation.config import QuantConfig
 from intnn.quantisation.price import estimated_units
+from intnn.quantisation.progress import Progress, speaking
 from intnn.quantisation.squares import integer_squares
 from intnn.quantisation.tables import integer_tables
 from intnn.values.arrays import FloatArray, batched, instance, real, reals
 from intnn.values.value_object import ValueObject
 
 Price = Callable[[IntNetwork], float]
-Progress = Callable[[str], None]
 Make = Callable[[FloatArray], IntNetwork]
 Attempt = Callable[[str, str, Make], float | None]
 
@@ -143,8 +141,8 @@ def tune(
         samples: Typical inputs, floats [n, *graph.input_shape]: some hundreds to thousands. Labels are not needed.
         budget: The highest price that may be chosen; None for no limit.
         price: What a network costs, in any unit; by default `intnn.quantisation.price.estimated_units`.
-        progress: Called with a line for every network that was tried; by default lines go to stderr once it has taken
-            two seconds.
+        progress: Called with a line before and after every network that is tried; by default lines go to stderr once it
+            has taken two seconds.
 
     Raises:
         TypeError: An argument is of another type.
@@ -156,14 +154,23 @@ def tune(
         raise ValueError(f"`samples` must hold at least {FEWEST} rows, got {len(x)}; hundreds are better")
     if budget is not None and not real(budget, "budget") > 0:
         raise ValueError(f"`budget` must be positive, got {budget}")
-    price, report = price or estimated_units, progress or Patient(PATIENCE)
+    with speaking(progress, PATIENCE) as report:
+        return _tuned(graph, x, budget, price or estimated_units, report)
+
+
+def _tuned(graph: Graph, x: FloatArray, budget: float | None, price: Price, report: Progress) -> Tuning:
+    report(f"fitting squares in floats to {len(x)} samples")
     is_held = np.arange(len(x)) % HELD_OUT == HELD_OUT - 1
     seen, measure = x[~is_held], Measure.of(graph, x[is_held])
     trials: list[Trial] = []
     makers: dict[IntNetwork, Make] = {}
     refusals: list[ValueError] = []
 
+    has_tables = graph.is_chain and 0 < _count(graph, Activation) <= MOST_TABLES and not _count(graph, MaxPool2d)
+    most = len(FIRST_BITS) * len(_scalings(graph)) + len(POINTS) * len(TABLE_BITS) * has_tables
+
     def attempt(form: str, sizes: str, make: Make) -> float | None:
+        report(f"trying {form}, {sizes}: network {len(trials) + len(refusals) + 1} of at most {most}")
         try:
             network = make(seen)
         except ValueError as refusal:  # by the graph's layers, or since integers would have too many bits
@@ -176,11 +183,12 @@ def tune(
         return trial.under_strain
 
     _try_squares(graph, seen, measure, attempt)
-    if graph.is_chain and 0 < _count(graph, Activation) <= MOST_TABLES and not _count(graph, MaxPool2d):
+    if has_tables:
         _try_tables(graph, attempt)
     if not trials:
         raise refusals[0]
     chosen = _chosen(trials, budget)
+    report(f"making {chosen.form}, {chosen.sizes} anew with all samples")
     network = makers[chosen.network](x)
     units, agreement = float(price(network)), measure.better(network, chosen.agreement)
     if agreement is not None and units <= ROUGHLY * chosen.units and (budget is None or units <= budget):
@@ -204,7 +212,7 @@ def _try_squares(graph: Graph, seen: FloatArray, measure: Measure, attempt: Atte
 
     squares = in_squares(seen)
     reachable = measure.under_strain(squares)
-    for by_feature in (False, True) if len(graph.input_shape) == 1 else (False,):
+    for by_feature in _scalings(graph):
         near = 0
         for input_bits, first in FIRST_BITS:
             bits = _rising(squares, first)
@@ -253,6 +261,11 @@ def _rising(graph: Graph, first: int) -> list[int]:
     return bits
 
 
+def _scalings(graph: Graph) -> tuple[bool, ...]:
+    """Whether features have scales of their own: one way after the other for vectors, and none for images."""
+    return (False, True) if len(graph.input_shape) == 1 else (False,)
+
+
 def _count(graph: Graph, kind: type) -> int:
     return sum(isinstance(node, kind) for node in graph.nodes)
 
@@ -265,15 +278,3 @@ def _chosen(trials: Sequence[Trial], budget: float | None) -> Trial:
             f"`budget` must be at least {trials[0].units:.1f}, the price of the cheapest network, got {budget}"
         )
     return max(allowed, key=lambda trial: trial.under_strain - PER_DOUBLING * math.log2(max(trial.units, CHEAP)))
-
-
-class Patient:
-    """Says something on stderr, but not within so many seconds."""
-
-    def __init__(self, seconds: float) -> None:
-        self._start = time.monotonic() + seconds
-
-    def __call__(self, line: str) -> None:
-        """Say a line."""
-        if time.monotonic() > self._start:
-            print(line, file=sys.stderr)
