@@ -56,16 +56,29 @@ def random_request(circuit: Circuit, rng: np.random.Generator) -> list[bytes]:
     return [random_ciphertext(Form.fresh(circuit.parameters), rng) for _ in circuit.program.inputs]
 
 
-def answers_agree(circuit: Circuit, *, graph: bool = False) -> bool:
-    """Whether both engines answer a request with the same bytes; as a graph, two more, which the graph evaluates."""
+def answers_agree(circuit: Circuit, *, graph: bool = False, ahead: bool = False) -> bool:
+    """Whether both engines answer a request with the same bytes; as a graph, two more, which the graph evaluates.
+
+    One more is copied ahead, as if it were verified meanwhile, if that is asked for.
+    """
     rng = np.random.default_rng(0)
-    keys, requests = random_keys(circuit, rng), [random_request(circuit, rng) for _ in range(1 + 2 * graph)]
-    ours, theirs = (engine.prepare(circuit).bind(keys) for engine in (CudaEngine(graph=graph), RnsEngine()))
-    return all(ours.evaluate(request) == theirs.evaluate(request) for request in requests)
+    keys = random_keys(circuit, rng)
+    ours, theirs = CudaEngine(graph=graph).prepare(circuit).bind(keys), RnsEngine().prepare(circuit).bind(keys)
+
+    def answered_ahead(request: Sequence[bytes]) -> list[bytes]:
+        return ours.evaluate_ahead([memoryview(one) for one in request], lambda: None)
+
+    for answered in (*[ours.evaluate] * (1 + 2 * graph), *[answered_ahead] * ahead):
+        request = random_request(circuit, rng)
+        if answered(request) != theirs.evaluate(request):
+            return False
+    return True
 
 
 def pieces_agree(circuit: Circuit) -> bool:
     """Whether both engines answer requests with the same bytes that take every piece of pinned memory several times.
+
+    The last one is copied ahead.
 
     Raises:
         ValueError: if a request fits them.
@@ -73,7 +86,7 @@ def pieces_agree(circuit: Circuit) -> bool:
     size, room = Form.fresh(circuit.parameters).bytes * len(circuit.program.inputs), PIECES * columns.PIECE_BYTES
     if size <= room:
         raise ValueError(f"`circuit` must take requests of more than {room} bytes, got {size}")
-    return answers_agree(circuit, graph=True)
+    return answers_agree(circuit, graph=True, ahead=True)
 
 
 def wide_graph() -> Graph:

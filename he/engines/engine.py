@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -35,6 +35,29 @@ class Evaluator(Protocol):
             TypeError: if a ciphertext is no bytes.
             ValueError: if there are not as many inputs as the program has, or one is not a fresh ciphertext of the
                 circuit's parameters.
+        """
+
+
+@runtime_checkable
+class ReadsAhead(Protocol):
+    """What an evaluator has besides if it can read ciphertexts while they are still being verified.
+
+    Attributes:
+        reads_ahead: whether it gains by that with this circuit's requests.
+    """
+
+    reads_ahead: bool
+
+    def evaluate_ahead(self, unverified: Sequence[memoryview], verify: Callable[[], object]) -> list[bytes]:
+        """Do what `evaluate` does once a function has returned, which verifies the ciphertexts.
+
+        Args:
+            unverified: the ciphertexts, views of what nobody writes to. They may be anything, of any number and
+                lengths; nothing is computed of them before they are verified.
+            verify: called once, by the caller's thread. What it raises is raised, whatever else is wrong.
+
+        Raises:
+            ValueError: as `evaluate`, once the function has returned.
         """
 
 

@@ -130,20 +130,22 @@ def open_message(
         raise MessageError(
             f"the message with {expected} is truncated or damaged: its digest does not match; send it again"
         )
-    length = int.from_bytes(view[_START - 4 : _START], "big")
-    body = view[_START:-DIGEST_BYTES]
-    _require_header(kind, length)
-    if length > len(body):
-        raise MessageError(f"the header of the message with {expected} is longer than the message")
-    fields = _parsed(kind, body[:length])
-    runs = fields.pop("parts", None)
-    if not _sound(runs, len(body) - length):
-        raise MessageError(f"the message with {expected} must hold the parts that its header lists")
-    parts, position = [], length
-    for count, size in runs:
-        parts += [body[at : at + size] for at in range(position, position + count * size, size)]
-        position += count * size
-    return fields, parts
+    return _contents(kind, view)
+
+
+def unverified_parts(kind: Kind, data: bytes) -> list[memoryview]:
+    """Return the parts that `open_message` will return if it accepts a message, which nobody has verified yet.
+
+    They lie in the message, and may be anything, of any number and lengths; there are none where `open_message` refuses
+    the message for more than its digest. Whoever reads them ahead throws away what it has made of them if it does.
+
+    Raises:
+        TypeError: if `data` is no bytes.
+    """
+    try:
+        return _contents(kind, _view(kind, data))[1]
+    except MessageError:
+        return []
 
 
 def require_fields(fields: dict[str, Any], *names: str) -> None:
@@ -194,6 +196,24 @@ def unchanging(kind: Kind, data: bytes, most: int | None = None) -> bytes:
 def largest_message(parts: int) -> int:
     """Return the largest number of bytes that a message may have whose parts have so many together."""
     return _START + MAX_HEADER_BYTES + parts + DIGEST_BYTES
+
+
+def _contents(kind: Kind, view: memoryview) -> tuple[dict[str, Any], list[memoryview]]:
+    """Return the header's fields and the parts of a message, whatever its digest is."""
+    length = int.from_bytes(view[_START - 4 : _START], "big")
+    body = view[_START:-DIGEST_BYTES]
+    _require_header(kind, length)
+    if length > len(body):
+        raise MessageError(f"the header of the message with {_named(kind)} is longer than the message")
+    fields = _parsed(kind, body[:length])
+    runs = fields.pop("parts", None)
+    if not _sound(runs, len(body) - length):
+        raise MessageError(f"the message with {_named(kind)} must hold the parts that its header lists")
+    parts, position = [], length
+    for count, size in runs:
+        parts += [body[at : at + size] for at in range(position, position + count * size, size)]
+        position += count * size
+    return fields, parts
 
 
 def _view(kind: Kind, data: bytes) -> memoryview:

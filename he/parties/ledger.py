@@ -30,7 +30,7 @@ class Ledger(Protocol):
     """
 
     def admit(self, name: str) -> None:
-        """Note that a request is being evaluated.
+        """Note that a request is being evaluated; it waits for no other one, which may be waiting for this one.
 
         Args:
             name: the request's digest, 64 hexadecimal digits.

@@ -10,7 +10,7 @@ import numpy as np
 from he.circuit.interface import Interface
 from he.circuit.residues import interfaces
 from he.circuit.rounding import rounded_slots
-from he.engines.engine import Evaluator
+from he.engines.engine import Evaluator, ReadsAhead
 from he.formats.compact import Form
 from he.formats.messages import (
     Kind,
@@ -21,6 +21,7 @@ from he.formats.messages import (
     require_match,
     seal_message,
     unchanging,
+    unverified_parts,
 )
 from he.parties.admission import Admission
 from he.parties.ledger import Ledger
@@ -56,6 +57,7 @@ class Session(Unstorable, instead="bind the keys again with `PreparedCircuit.ses
     ) -> None:
         self._admission = admission
         self._interface, self._key_id, self._evaluator = interface, key_id, evaluator
+        self._ahead = evaluator if isinstance(evaluator, ReadsAhead) and evaluator.reads_ahead else None
         self._rerandomise, self._ledger = rerandomise, ledger
         self._request_bytes = request_bytes(interface)
 
@@ -136,29 +138,49 @@ class Session(Unstorable, instead="bind the keys again with `PreparedCircuit.ses
         if self._admission:
             self._admission.require()
         request = unchanging(Kind.REQUEST, request, self._request_bytes)
-        fields, parts = open_message(Kind.REQUEST, request, threads=self._evaluator.threads)
-        require_fields(fields, "circuit", "key", "nonce")
-        if not (isinstance(fields["nonce"], str) and _NONCE.fullmatch(fields["nonce"])):
-            raise MessageError(f"a request's nonce must be 32 hexadecimal digits, got {fields['nonce']!r:.40}")
-        require_match(fields, "circuit", self._interface.digest, "circuit or parameter set")
-        require_match(fields, "key", self._key_id, "key than the evaluation keys that this session holds")
-        if slots is not None and parts:
-            raise MessageError("an invitation must hold no ciphertexts, got a request; use `evaluate`")
-        name = message_digest(request)
-        self._ledger.admit(name)
+        name, is_admitted = message_digest(request), False
+
+        def admitted() -> list[memoryview]:
+            """Return the ciphertexts of the request once it is known to be right, and admitted."""
+            nonlocal is_admitted
+            parts = self._opened(request)
+            if slots is not None and parts:
+                raise MessageError("an invitation must hold no ciphertexts, got a request; use `evaluate`")
+            self._ledger.admit(name)
+            is_admitted = True
+            return parts
+
         try:
-            results = self._evaluator.evaluate(parts if slots is None else slots)
-        except ValueError as error:
-            self._ledger.release(name)
-            raise MessageError(f"the request cannot be evaluated: {error}") from error
-        except Exception:  # a device that was lost, or no memory: the same request may come again
-            self._ledger.release(name)
+            if self._ahead and slots is None:
+                results = self._ahead.evaluate_ahead(unverified_parts(Kind.REQUEST, request), admitted)
+            else:
+                parts = admitted()
+                results = self._evaluator.evaluate(parts if slots is None else slots)
+        except Exception as error:
+            if is_admitted:  # the same request may come again, where a device was lost, or there was no memory
+                self._ledger.release(name)
+                if isinstance(error, ValueError):
+                    raise MessageError(f"the request cannot be evaluated: {error}") from error
             raise
         if self._rerandomise:
             results = self._rerandomise(results)
         self._ledger.confirm(name)
         answer = {"circuit": self._interface.digest, "key": self._key_id, "request": name}
         return seal_message(Kind.RESPONSE, answer, results)
+
+    def _opened(self, request: bytes) -> list[memoryview]:
+        """Return the ciphertexts of a request for this session.
+
+        Raises:
+            MessageError: if it is damaged, or made for another circuit or key.
+        """
+        fields, parts = open_message(Kind.REQUEST, request, threads=self._evaluator.threads)
+        require_fields(fields, "circuit", "key", "nonce")
+        if not (isinstance(fields["nonce"], str) and _NONCE.fullmatch(fields["nonce"])):
+            raise MessageError(f"a request's nonce must be 32 hexadecimal digits, got {fields['nonce']!r:.40}")
+        require_match(fields, "circuit", self._interface.digest, "circuit or parameter set")
+        require_match(fields, "key", self._key_id, "key than the evaluation keys that this session holds")
+        return parts
 
 
 def request_bytes(interface: Interface) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
+from functools import cache, partial
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from numba import cuda
 from he.engines.cuda.pieces import Pieces
 from he.engines.cuda.requests import Requests
 from he.engines.cuda.tape import Kernel, Plan, Step
+from he.engines.rns.threads import Task
 from he.formats.compact import require_length, require_residues
 from he.kernels.cuda import rows, sums, transform
 from he.kernels.cuda.columns import root_bytes
@@ -103,6 +105,8 @@ class Board:
     Attributes:
         keys: the keys.
         launches: what starts a kernel with its arguments, in order; the first ones unpack inputs that come as bytes.
+        reads_ahead: whether inputs that come as bytes are so large that they had better be copied while they are still
+            being verified.
     """
 
     def __init__(
@@ -129,6 +133,7 @@ class Board:
             if from_host:
                 self._pieces = Pieces(plan.copied_bytes(N), threads)
             self._parts, self._requests = self._inputs_of(plan) if from_host else ([], None)
+            self.reads_ahead = self._requests is not None and self._pieces.long
             # Outputs lie one behind the other, and are copied at once.
             self._outputs = [(first - plan.outputs[0], plan.output_rows) for first in plan.outputs]
             self._made = self._memory[plan.outputs[0] : plan.outputs[-1] + plan.output_rows] if plan.outputs else None
@@ -233,6 +238,33 @@ class Board:
                 require_length(data, self._form)
         return self._alone(self._answered, ciphertexts)
 
+    def may_copy_ahead(self, ciphertexts: Sequence[memoryview]) -> bool:
+        """Return whether `answer_ahead` takes these: they have their form, and no other evaluation runs.
+
+        Where one runs, they are verified while this thread would wait for it.
+        """
+        assert self._requests is not None
+        return self._requests.fit(ciphertexts) and not self._lock.locked()
+
+    def answer_ahead(self, ciphertexts: Sequence[memoryview], verify: Task) -> list[np.ndarray]:
+        """Do what `answer` does once ciphertexts are verified; they are copied meanwhile.
+
+        Args:
+            ciphertexts: views of what nobody writes to, which `may_copy_ahead`.
+            verify: called once, by this thread, before a kernel is launched. What it raises is raised; what has been
+                copied is overwritten by the next request then.
+
+        Raises:
+            SealDataError: as `answer`.
+            DeviceError: as `answer`, once ciphertexts are verified.
+        """
+        once = cache(verify)
+        try:
+            return self._alone(partial(self._answered, verify=once), ciphertexts)
+        except DeviceError:
+            once()  # where the device failed before: what is wrong with ciphertexts is said first
+            raise
+
     def _alone(self, made: Callable[[Any], list[np.ndarray]], inputs: Any) -> list[np.ndarray]:
         """Return what is made of inputs while nobody else's evaluation runs."""
         try:
@@ -253,12 +285,14 @@ class Board:
         self._stream.synchronize()
         return outputs
 
-    def _answered(self, ciphertexts: Sequence[bytes | memoryview] | Writing) -> list[np.ndarray]:
+    def _answered(
+        self, ciphertexts: Sequence[bytes | memoryview] | Writing, verify: Task | None = None
+    ) -> list[np.ndarray]:
         assert self._requests is not None
         if callable(ciphertexts):
             ciphertexts(self._memory, self._stream)
         else:
-            self._requests.copy(ciphertexts, self._stream)
+            self._requests.copy(ciphertexts, self._stream, verify)
         self._start_on_bytes(self._stream)
         outputs, verdict = self._copied_out(), self._requests.verdict(self._stream)
         self._stream.synchronize()

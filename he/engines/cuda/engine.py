@@ -24,7 +24,7 @@ from he.engines.rns.encoder import Encoder
 from he.engines.rns.engine import encoder_of
 from he.engines.rns.operands import Operands, arrived
 from he.engines.rns.switching_keys import SwitchingKeys
-from he.engines.rns.threads import Workers, run_on
+from he.engines.rns.threads import Task, Workers, run_on
 from he.engines.rns.weights import Weights
 from he.formats import compact
 from he.formats.compact import Form
@@ -187,16 +187,27 @@ class CudaEvaluator(Unstorable, instead="bind the keys again with `PreparedCircu
     name = CudaEngine.name
 
     def __init__(self, prepared: CudaPrepared, encoder: Encoder, board: Board, threads: int) -> None:
-        self.board, self.threads = board, threads
+        self.board, self.threads, self.reads_ahead = board, threads, board.reads_ahead
         self._circuit, self._encoder = prepared.circuit, encoder
 
     def evaluate(self, inputs: Sequence[bytes | memoryview | np.ndarray]) -> list[bytes]:
         """See `Evaluator.evaluate`; requests that come at once wait for each other."""
-        program, interface = self._circuit.program, self._circuit.interface
+        program = self._circuit.program
         if len(inputs) != len(program.inputs):
             raise ValueError(f"`inputs` must be {len(program.inputs)} ciphertexts, got {len(inputs)}")
+        return self._written(self._results(inputs))
+
+    def evaluate_ahead(self, unverified: Sequence[memoryview], verify: Task) -> list[bytes]:
+        """See `he.engines.engine.ReadsAhead.evaluate_ahead`."""
+        if not self.board.may_copy_ahead(unverified):
+            verify()
+            return self.evaluate(unverified)
+        return self._written(self.board.answer_ahead(unverified, verify))
+
+    def _written(self, results: Sequence[np.ndarray]) -> list[bytes]:
+        """Return the residues of outputs, uint64 [rows, N] each, as they travel."""
+        interface = self._circuit.interface
         parameters = interface.parameters
-        results = self._results(inputs)
         form = Form.result(parameters, interface.output_level, interface.output_scale)
         shape = 2, interface.output_level, parameters.poly_modulus_degree
         return [compact.write(CiphertextArray(rows.reshape(shape), form.ntt, form.scale), form) for rows in results]

@@ -22,13 +22,14 @@ from typing import Any, NamedTuple
 import numpy as np
 from numba import cuda
 
-from he.engines.rns.threads import Workers
+from he.engines.rns.threads import Task, Workers
 from he.kernels.cuda.columns import pinned_shape
 from he.kernels.cuda.tables import DeviceArray
 from intnn.machine.cuda.device import gpu_in_use
 from intnn.machine.cuda.pinned import address, pinned, start_copy
 
 _SHARE = 4 << 20  # bytes for a thread, at least: fewer are copied sooner than it starts
+_LONG = 16 << 20  # bytes, at least, that are copied for so long that the caller's thread had better do something else
 
 
 class Part(NamedTuple):
@@ -68,10 +69,13 @@ class Pieces:
         size: the bytes that are copied at once, a multiple of 8: so many are pinned, or all pieces if that is less.
             More may be copied, and take more turns.
         threads: the number of threads that may fill pieces, at least 1, with the caller's. There is one for every 4 MiB
-            of the size, and for every two pieces; so what is small is copied by the caller's alone.
+            of the size, and for every two pieces; so what is small is copied by the caller's alone. From 16 MiB on,
+            one more of them is there to do something else meanwhile.
 
     Attributes:
-        threads: how many there are.
+        threads: how many fill pieces.
+        long: whether it gains time to do something else while so much is copied: there is more than one thread, and
+            there are 16 MiB at least.
     """
 
     def __init__(self, size: int, threads: int) -> None:
@@ -79,7 +83,8 @@ class Pieces:
         self._pieces = [Piece(memory, address(memory), cuda.event()) for memory in pinned(shape, np.uint64)]
         self._gpu = gpu_in_use()
         self.threads = max(1, min(threads, len(self._pieces) // 2, size // _SHARE))
-        self._workers = Workers(self.threads)
+        self.long = threads > 1 and size >= _LONG
+        self._workers = Workers(min(threads, self.threads + self.long))
 
     def cut(self, target: DeviceArray) -> list[Part]:
         """Return a target, uint64 [words], as the parts that `copy` takes, each no longer than a piece.
@@ -89,16 +94,21 @@ class Pieces:
         most, count = len(self._pieces[0].memory), len(target)
         return [Part(first, min(most, count - first), address(target, first)) for first in range(0, count, most)]
 
-    def copy(self, sources: Sequence[np.ndarray], parts: Sequence[Part], stream: Any) -> None:
+    def copy(
+        self, sources: Sequence[np.ndarray], parts: Sequence[Part], stream: Any, meanwhile: Task | None = None
+    ) -> None:
         """Fill a target with the words of all sources, one behind the other.
 
         Sources have been read when this returns, and what follows on the stream finds the target filled. A piece is
-        filled only after the stream's last copy from it, also of a call that failed or was interrupted anywhere.
+        filled only after the stream's last copy from it, also of a call that failed or was interrupted anywhere. Where
+        this raises, other threads are waited for first, and so nobody reads sources any more.
 
         Args:
             sources: uint64 [words] each, in the host's memory, at any address.
             parts: what `cut` returns, which have as many words as all sources.
             stream: on which all copies from these pieces are, in any order; a stream of Numba's, not 0.
+            meanwhile: what the caller's thread does while others begin to copy, if there are others. What it raises is
+                raised, and what has not been copied by then is not.
 
         Raises:
             ValueError: if there are more words or fewer.
@@ -125,7 +135,8 @@ class Pieces:
         with self._workers as workers:  # where a call was interrupted, this waits for threads that it has left,
             stream.synchronize()  # and this then for copies that no event stands for
             try:
-                workers.all([partial(through, self._pieces[number :: self.threads]) for number in range(self.threads)])
+                each = [partial(through, self._pieces[number :: self.threads]) for number in range(self.threads)]
+                workers.all(each, meanwhile)
             finally:
                 left.clear()  # so that threads end soon, which are waited for here
 

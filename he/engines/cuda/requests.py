@@ -10,6 +10,7 @@ from numba import cuda
 from numpy.lib.stride_tricks import as_strided
 
 from he.engines.cuda.pieces import Pieces
+from he.engines.rns.threads import Task
 from he.formats.compact import Form, require_length
 from he.kernels.cuda import arrivals
 from he.kernels.cuda.columns import stream_parts
@@ -48,7 +49,11 @@ class Requests:
             marks = cuda.device_array((count, nodes), np.uint8)
             self.launches += arrivals.expand(constants, self._packed, roots, marks, residues)
 
-    def copy(self, ciphertexts: Sequence[bytes | memoryview], stream: Any) -> None:
+    def fit(self, ciphertexts: Sequence[memoryview]) -> bool:
+        """Return whether these are as many and as long as a request's ciphertexts."""
+        return len(ciphertexts) == len(self._packed) and all(len(one) == self._form.bytes for one in ciphertexts)
+
+    def copy(self, ciphertexts: Sequence[bytes | memoryview], stream: Any, meanwhile: Task | None = None) -> None:
         """Copy ciphertexts, as `Pieces.copy` does.
 
         Raises:
@@ -57,7 +62,7 @@ class Requests:
         """
         found = [require_length(data, self._form) for data in ciphertexts]
         words = _joined(found) if self._pieces.threads > 1 else [np.frombuffer(view, WORD) for view in found]
-        self._pieces.copy([*words, np.zeros(1, WORD)], self._parts, stream)
+        self._pieces.copy([*words, np.zeros(1, WORD)], self._parts, stream, meanwhile)
 
     def verdict(self, stream: Any) -> np.ndarray:
         """Start copying what the launches found, uint64 [1]: 0 if all residues are below their primes."""

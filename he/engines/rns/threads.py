@@ -76,15 +76,20 @@ class Workers:
         self._tasks.clear()  # now, and not while a helper waits for parts of its task
         self._parts.clear()
 
-    def all(self, parts: Sequence[Task]) -> None:
+    def all(self, parts: Sequence[Task], meanwhile: Task | None = None) -> None:
         """Do all of these tasks in any order and return once they are done.
+
+        Args:
+            parts: the tasks.
+            meanwhile: what the caller does first, while helpers work on the tasks.
 
         Raises:
             BaseException: the exception of the first task that failed; with several threads, once all others are done.
+                What `meanwhile` raises is raised at once: leave the context then, which waits for helpers.
             InterruptedError: if the context is left meanwhile: an interrupt may have lost a task that was taken.
         """
-        if self.threads == 1 or len(parts) == 1:
-            for part in parts:
+        if self.threads == 1 or (len(parts) == 1 and not meanwhile):
+            for part in (meanwhile, *parts) if meanwhile else parts:
                 part()
             return
         left, failures, context = len(parts), list[BaseException](), self._context
@@ -103,7 +108,9 @@ class Workers:
         with self._lock:
             self._parts.extend(lambda part=part: counted(part) for part in parts)  # type: ignore[misc]
             for waiting in (self._free, self._joining):
-                _wake(waiting, len(parts) - 1)
+                _wake(waiting, len(parts) - (not meanwhile))
+        if meanwhile:
+            meanwhile()
         # A thread that waits for parts takes no other task: that may wait for parts too, and so on without end.
         self._until(lambda: left == 0 or self._context is not context, self._joining, self._parts)
         if failures:

@@ -5,6 +5,7 @@ Not a test by itself; `tests.intnn.cuda_simulation` says why this is a process o
 
 import json
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from functools import cache, partial
 
 import numpy as np
@@ -24,12 +25,14 @@ from he.engines.rns.encoder import Encoder
 from he.engines.rns.engine import RnsEngine
 from he.formats import compact
 from he.formats.compact import Form
-from he.formats.messages import Kind, open_message
+from he.formats.messages import Kind, MessageError, open_message, seal_message
 from he.formats.seal_bytes import SealDataError
 from he.kernels.cuda import columns
 from he.kernels.cuda.columns import arrival_kernels, request_bytes
 from he.kernels.cuda.tables import device_tables
-from he.parties.rehearsal import random_ciphertext
+from he.parties.ledger import MemoryLedger
+from he.parties.rehearsal import random_ciphertext, rehearsed_request
+from he.parties.session import Session
 from he.ring import params
 from he.ring.packed import word_bits
 from he.ring.params import Parameters
@@ -254,6 +257,62 @@ def requests_after_an_interrupt():
             assert ours.evaluate(request) == theirs.evaluate(request)
 
 
+@cache
+def sessions_that_read_ahead():
+    """A small circuit, and sessions of an evaluator that reads its requests ahead, and of the CPU's."""
+    circuit, theirs, sessions = small(exact=False)
+    assert not sessions[True].reads_ahead  # nobody gains by that with requests as small as these
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(columns, "PIECE_BYTES", 512)
+        patch.setattr(pieces, "_SHARE", 99)
+        patch.setattr(pieces, "_LONG", 999)
+        ours = CudaEngine().prepare(circuit).bind(random_keys(circuit, np.random.default_rng(0)), 3)
+    assert ours.reads_ahead
+    found = [Session(circuit.interface, "rehearsal", one, MemoryLedger(99), None) for one in (ours, theirs)]
+    assert [session._ahead for session in found] == [ours, None]
+    return circuit, ours, found
+
+
+def requests_that_are_read_ahead():
+    """Answers are the CPU's, first and by a graph; what is wrong is refused in its words before a kernel starts."""
+    circuit, evaluator, (ours, theirs) = sessions_that_read_ahead()
+    ciphertexts, verified = random_request(circuit, np.random.default_rng(6)), []
+    request = rehearsed_request(circuit.interface, ciphertexts, nonce=0)
+    fields, parts = open_message(Kind.REQUEST, request)
+    size = len(request)
+    damaged = [request[:at] + bytes([request[at] ^ 1]) + request[at + 1 :] for at in (0, 20, 300, size // 2, size - 1)]
+    lying = [
+        seal_message(Kind.REQUEST, fields, [parts[0][:-8], *parts[1:]]),
+        seal_message(Kind.REQUEST, fields, [parts[0][:-8], bytes(parts[1]) + bytes(8), *parts[2:]]),
+        seal_message(Kind.REQUEST, fields, parts[1:]),
+        seal_message(Kind.REQUEST, {**fields, "key": "another"}, parts),
+    ]
+    for number in range(2):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(evaluator.board, "_start_on_bytes", lambda *_: pytest.fail("a kernel was started"))
+            for wrong in (*damaged, *lying, *(one[:-1] + bytes([one[-1] ^ 1]) for one in lying)):
+                said = []
+                for session in (ours, theirs):
+                    with pytest.raises(MessageError) as caught:
+                        session.evaluate(wrong)
+                    said.append((type(caught.value), str(caught.value)))
+                assert said[0] == said[1]
+        right = rehearsed_request(circuit.interface, ciphertexts, nonce=number)
+        assert ours.evaluate(right) == theirs.evaluate(right)
+    views = [memoryview(one) for one in ciphertexts]
+    assert evaluator.evaluate_ahead(views, lambda: verified.append(None)) == evaluator.evaluate(ciphertexts)
+    assert len(verified) == 1
+
+
+def requests_that_come_at_once():
+    """Each has the answer to what it is, whether it is read ahead or verified while another is evaluated."""
+    circuit, _, (ours, theirs) = sessions_that_read_ahead()
+    rng = np.random.default_rng(7)
+    requests = [rehearsed_request(circuit.interface, random_request(circuit, rng), nonce) for nonce in range(10, 13)]
+    with ThreadPoolExecutor(3) as threads:
+        assert list(threads.map(ours.evaluate, requests)) == [theirs.evaluate(one) for one in requests]
+
+
 def a_gpu_that_cannot_be_used_is_told_before_others_are_waited_for():
     """In a forked process another thread's evaluation never ends, and the GPU says what is wrong."""
     circuit, _, sessions = small(exact=False)
@@ -305,6 +364,8 @@ CHECKS = (
     slots_in_the_clear,
     requests_of_several_pieces,
     requests_after_an_interrupt,
+    requests_that_are_read_ahead,
+    requests_that_come_at_once,
     a_gpu_that_cannot_be_used_is_told_before_others_are_waited_for,
     kernels_that_are_counted,
 )

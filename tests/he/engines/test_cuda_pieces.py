@@ -2,7 +2,6 @@
 
 import sys
 import threading
-from contextlib import contextmanager
 from itertools import count
 
 import numpy as np
@@ -19,91 +18,9 @@ from he.engines.cuda.pieces import Pieces
 from he.engines.cuda.requests import _joined
 from he.engines.rns.threads import Workers
 from he.kernels.cuda import columns
+from tests.he.engines.made_up_gpu import Event, Lazy, at_any_address, pieces_of, start_copy
 
 SEEDS, LENGTHS = st.integers(0, 2**32 - 1), st.lists(st.integers(0, 40), min_size=1, max_size=6)
-MADE_UP = threading.RLock()  # streams do one thing after the other, whoever asks
-
-
-class Lazy:
-    """A stream that does nothing before somebody waits for it."""
-
-    def __init__(self):
-        self.waiting = []
-
-    def until(self, end):
-        with MADE_UP:
-            while self.waiting and self.waiting[0] is not end:
-                self.waiting.pop(0)()
-            del self.waiting[:1]
-
-    def synchronize(self):
-        self.until(None)
-
-
-class Event:
-    """An event on such streams."""
-
-    def __init__(self):
-        self._recorded = None
-
-    def record(self, stream):
-        assert Gpu.used.by_this_thread
-
-        def nothing():
-            """Be where the stream is when this is called."""
-
-        with MADE_UP:
-            self._recorded = stream, nothing
-            stream.waiting.append(nothing)
-
-    def synchronize(self):
-        assert Gpu.used.by_this_thread
-        with MADE_UP:
-            stream, mark = self._recorded or (Lazy(), None)
-            if mark in stream.waiting:
-                stream.until(mark)
-
-
-class Gpu:
-    """What a thread enters to use the GPU."""
-
-    used = threading.local()
-
-    def __enter__(self):
-        self.used.by_this_thread = True
-
-    def __exit__(self, *_):
-        self.used.by_this_thread = False
-
-
-def start_copy(there, here, size, stream):
-    """Copy from one array to the beginning of another one as late as the stream may."""
-    assert Gpu.used.by_this_thread
-    words = size // 8
-    with MADE_UP:
-        stream.waiting.append(lambda: np.copyto(there[:words], here[:words]))
-
-
-@contextmanager
-def pieces_of(words, size, threads=1, share=4 << 20, count=16):
-    """At most so many pieces of at most so many words on a GPU that is made up."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(cuda, "event", Event)
-        patch.setattr(cuda, "pinned_array", np.zeros)
-        patch.setattr(columns, "PIECES", count)
-        patch.setattr(columns, "PIECE_BYTES", 8 * words)
-        patch.setattr(pieces, "_SHARE", share)
-        patch.setattr(pieces, "gpu_in_use", Gpu)
-        patch.setattr(pieces, "address", lambda array, first=0: array[first:])
-        patch.setattr(pieces, "start_copy", start_copy)
-        yield Pieces(8 * size, threads)
-
-
-def at_any_address(rng, lengths):
-    """Arrays of random words that begin at any byte, as parts of messages do."""
-    starts = rng.integers(8, size=len(lengths)).tolist()
-    data = [bytearray(rng.bytes(8 * length + start)) for start, length in zip(starts, lengths, strict=True)]
-    return [np.frombuffer(one, np.uint8)[start:].view(np.uint64) for start, one in zip(starts, data, strict=True)]
 
 
 @settings(deadline=None, max_examples=100)
@@ -228,7 +145,7 @@ def test_other_threads_end_with_the_one_that_fails():
 
     with pieces_of(1, 100, 2, share=1) as through, pytest.MonkeyPatch.context() as patch:
         patch.setattr(pieces, "_fill", filling)
-        patch.setattr(Workers, "all", lambda workers, parts: (workers.later(parts[1]), parts[0]()))
+        patch.setattr(Workers, "all", lambda workers, parts, _: (workers.later(parts[1]), parts[0]()))
         with pytest.raises(RuntimeError, match="the GPU was lost"):
             through.copy([np.zeros(100, np.uint64)], through.cut(np.zeros(100, np.uint64)), Lazy())
     assert len(filled) < 50
@@ -251,7 +168,7 @@ def test_a_thread_that_an_interrupt_has_left_fills_no_piece_of_the_next_copy(mon
         may_end.wait()
         fill(piece, *given)
 
-    def begun_by_both(workers, parts):
+    def begun_by_both(workers, parts, _):
         workers.later(parts[1])
         parts[0]()
 
@@ -284,7 +201,7 @@ def test_a_thread_that_an_interrupt_has_left_fills_no_piece_of_the_next_copy(mon
                 through.copy(first, through.cut(one), stream)
         monkeypatch.setattr(pieces, "_fill", filled)
         monkeypatch.setattr(
-            Workers, "all", lambda _, parts: [part() for part in parts[::-1]]
+            Workers, "all", lambda _, parts, __: [part() for part in parts[::-1]]
         )  # that thread's pieces first
         threading.Timer(0.3, may_end.set).start()
         through.copy(second, through.cut(other), stream)

@@ -166,6 +166,47 @@ def test_parts_of_parts_are_all_done_and_failures_are_raised(threads):
             workers.all([lambda: 1 // 0, lambda: None])
 
 
+@pytest.mark.parametrize("threads", [1, 2, 5])
+@pytest.mark.parametrize("count", [0, 1, 3])
+def test_the_caller_does_something_else_while_parts_are_done(threads, count):
+    done, begun, caller = [], threading.Event(), threading.current_thread()
+
+    def meanwhile():
+        assert threading.current_thread() is caller
+        assert threads == 1 or not count or begun.wait(60)
+        done.append("else")
+
+    with Workers(threads) as workers:
+        workers.all([lambda: (begun.set(), done.append("part"))] * count, meanwhile)
+        assert sorted(done) == ["else", *["part"] * count]
+        with pytest.raises(ZeroDivisionError):
+            workers.all([lambda: 1 // 0] * max(1, count), lambda: None)
+
+
+def test_all_helpers_work_while_the_caller_does_something_else():
+    together = threading.Barrier(3)
+    with Workers(3) as workers:
+        while len(workers._free) < 2:  # until both wait for tasks
+            time.sleep(0.001)
+        workers.all([lambda: together.wait(60)] * 2, lambda: together.wait(60))
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_what_else_fails_is_raised_although_parts_are_not_done(threads):
+    may_end, done = threading.Event(), []
+
+    def part():
+        may_end.wait(60)
+        done.append(None)
+
+    with Workers(threads) as workers:
+        with pytest.raises(ArithmeticError):
+            workers.all([part] * 3, lambda: divmod(1, 0))
+        assert not done
+        may_end.set()
+    assert len(done) <= threads - 1  # one that had begun is waited for, and no other one begins
+
+
 def test_waiting_for_parts_takes_up_no_other_task():
     """Thousands of operations wait, each in parts: what waits for its parts must not begin another inside."""
     depths, count, done = threading.local(), 3000, []
@@ -212,7 +253,8 @@ def test_what_an_interrupt_leaves_behind_is_over_before_anything_else_begins():
     assert number > 20
 
 
-def test_an_interrupt_leaves_no_lock_that_is_never_free_again():
+@pytest.mark.parametrize("meanwhile", [None, partial(time.sleep, 0.001)])
+def test_an_interrupt_leaves_no_lock_that_is_never_free_again(meanwhile):
     """Wherever it comes while threads wait for each other, also within Python's own waiting."""
     waits = (Workers.all, Workers._until, Workers.later, Workers.wake, Workers.end, _wake, *PYTHONS_WAITS)
     number, came = 0, True
@@ -220,7 +262,7 @@ def test_an_interrupt_leaves_no_lock_that_is_never_free_again():
         workers = Workers(3)
         with interrupted_at(number, *waits) as interrupt, workers:
             workers.later(lambda: None)
-            workers.all([partial(time.sleep, 0.001) for _ in range(4)])
+            workers.all([partial(time.sleep, 0.001) for _ in range(4)], meanwhile)
         number, came = number + 1, interrupt.came
 
         def again(workers=workers):

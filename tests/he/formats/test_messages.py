@@ -1,4 +1,5 @@
 import hashlib
+import json
 import tracemalloc
 
 import pytest
@@ -7,7 +8,16 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from he.formats import messages
-from he.formats.messages import Kind, MessageError, VersionError, open_message, seal_message, unchanging
+from he.formats.messages import (
+    Kind,
+    MessageError,
+    VersionError,
+    open_message,
+    seal_message,
+    unchanging,
+    unverified_parts,
+)
+from he.testing.strategies import damaged
 
 kinds = st.sampled_from(list(Kind))
 fields = st.dictionaries(
@@ -166,6 +176,48 @@ def test_parts_lie_in_their_message():
     tracemalloc.stop()
     assert peak < 1 << 16
     assert all(part.obj is data and part.readonly for part in parts)
+
+
+@given(kinds, fields, parts, st.integers(0, 255))
+def test_parts_that_nobody_has_verified_are_those_that_are_opened(kind, fields, parts, byte):
+    message = seal_message(kind, fields, parts)
+    found = unverified_parts(kind, message)
+    assert found == open_message(kind, message)[1]
+    assert all(part.obj is message and part.readonly for part in found)
+    assert unverified_parts(kind, message[:-1] + bytes([byte])) == found  # whatever the digest
+
+
+numbers = st.integers(-1, 12) | st.sampled_from([1 << 16, (1 << 63) - 1, -(1 << 63) + 1, 2.0, True, "1", None])
+runs = st.lists(st.lists(numbers, min_size=1, max_size=3) | numbers, max_size=3) | numbers
+
+
+@given(runs, st.binary(max_size=24), st.sampled_from([None, 0, 1, 13, 14, 1 << 16, (1 << 32) - 1]))
+@example([[2, 12]], bytes(24), None)
+@example([[1, 12]], bytes(24), None)
+@example([[1, 25]], bytes(24), None)
+@example([[1, 4], [2, 10]], bytes(24), None)
+def test_lengths_that_lie_name_no_parts(runs, body, length):
+    """By a header that nobody has verified, as by one whose digest is right; and nothing beyond the message is read."""
+    message = forged(json.dumps({"parts": runs}).encode(), body, length)
+    try:
+        _, expected = open_message(Kind.REQUEST, message)
+    except MessageError:
+        expected = []
+    for data in (message, message[:-1] + bytes([message[-1] ^ 1])):
+        found = unverified_parts(Kind.REQUEST, data)
+        assert found == expected
+        assert not found or b"".join(found) == body
+
+
+@given(damaged(MESSAGE) | st.binary(max_size=100))
+@example(b"")
+@example(b"HEINF3")
+@example(b"HEINF3Q")
+@example(b"HEINF2Q")
+@example(MESSAGE[:11])
+def test_unverified_parts_of_anything_lie_in_it(data):
+    found = unverified_parts(Kind.REQUEST, data)
+    assert not found or b"".join(found) == data[-32 - sum(map(len, found)) : -32]
 
 
 def test_what_others_may_write_to_is_copied_for_who_reads_it_twice():
