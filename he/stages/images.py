@@ -31,14 +31,17 @@ def read_images(path: Path, spec: InputSpec) -> np.ndarray:
 def write_logits(path: Path, logits: np.ndarray) -> None:
     """Write logits [n, outputs] to a file, whole or not at all.
 
+    Text has all digits of integers. A `.npy` file has int64 where that holds them; larger ones, as of networks that are
+    computed modulo several primes, are rounded to float64.
+
     Raises:
         OSError: if it cannot be written.
     """
-    buffer = io.BytesIO()
+    buffer, are_large = io.BytesIO(), logits.dtype == object
     if path.suffix == ".npy":
-        np.save(buffer, logits, allow_pickle=False)
+        np.save(buffer, logits.astype(np.float64) if are_large else logits, allow_pickle=False)
     else:
-        np.savetxt(buffer, logits, fmt="%.17g")
+        np.savetxt(buffer, logits, fmt="%.17g" if logits.dtype.kind == "f" else "%d")
     write_atomically(path, buffer.getvalue())
 
 
