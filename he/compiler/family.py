@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 from he.circuit.circuit import Circuit
 from he.circuit.commitment import SALT_BYTES
 from he.circuit.family import Family, Offer
+from he.circuit.residues import ResidueCircuit
 from he.compiler.compile import compile_approximate, compile_exact
+from he.compiler.residues import compile_residues, is_of_polynomials
 from he.ring.params import ParameterError
 from intnn import Graph, IntNetwork
 from intnn.values.arrays import integer
 
+_OF_RESIDUES = {"security", "salt", "plain_moduli"}
 _MOST_LANES = 64  # more have never been the cheapest: the packing for throughput is
 
 USUAL_NUMBERS = (1, 10, 100, 1000, 10_000)
@@ -28,7 +32,9 @@ def compile_family(network: IntNetwork | Graph, images: Sequence[int] = USUAL_NU
     Args:
         network: an integer network, for BFV, or a float network with polynomial activations, for CKKS.
         images: the numbers of images that clients bring, each from 1.
-        options: what `compile_exact` or `compile_approximate` takes, but for `images`, `packing` and `weights`.
+        options: what `compile_exact` or `compile_approximate` takes, but for `images`, `packing` and `weights`. An
+            integer network of polynomials whose logits fit no plaintext modulus is compiled by `compile_residues`,
+            where these are options of that.
 
     Returns:
         The circuits, of one commitment, those for fewer images first.
@@ -49,21 +55,35 @@ def compile_family(network: IntNetwork | Graph, images: Sequence[int] = USUAL_NU
         raise TypeError(
             "`weights` must be left out: a family's are plain, for a network that is encrypted has one client"
         )
-    entrance: Callable[..., Circuit] = compile_exact if isinstance(network, IntNetwork) else compile_approximate
     options = {"salt": secrets.token_bytes(SALT_BYTES), **options}
-    found: dict[str, Circuit] = {}
+    entrance: Callable[..., Circuit] = compile_exact if isinstance(network, IntNetwork) else compile_approximate
+    try:
+        circuits = _compiled(partial(entrance, network, weights="plain", **options))
+    except ParameterError:
+        if not (isinstance(network, IntNetwork) and is_of_polynomials(network) and options.keys() <= _OF_RESIDUES):
+            raise
+        circuits = _compiled(partial(compile_residues, network, **options))
+    offer = Offer(tuple(one.interface for one in circuits), tuple(one.cost().total for one in circuits))
+    chosen = {offer.plan(count).circuit for count in counts}
+    return Family(tuple(circuits[i] for i in sorted(chosen)))
+
+
+def _compiled(entrance: Callable[..., Circuit | ResidueCircuit]) -> list[Circuit | ResidueCircuit]:
+    """Return the circuits for every number of lanes and for throughput, those for fewer images first.
+
+    Raises:
+        ParameterError: if there is none, with the reason for the last one.
+    """
+    found: dict[str, Circuit | ResidueCircuit] = {}
     refusal = ParameterError("the network fits no parameter set")
     lanes = [1 << i for i in range(_MOST_LANES.bit_length())]
     for packing, count in [*(("latency", count) for count in lanes), ("throughput", None)]:
         try:
-            circuit = entrance(network, packing=packing, images=count, weights="plain", **options)
+            circuit = entrance(packing=packing, images=count)
         except ParameterError as error:
             refusal = error
             continue
         found[circuit.interface.digest] = circuit
     if not found:
         raise refusal
-    circuits = sorted(found.values(), key=lambda circuit: circuit.interface.images)
-    offer = Offer(tuple(one.interface for one in circuits), tuple(one.cost().total for one in circuits))
-    chosen = {offer.plan(count).circuit for count in counts}
-    return Family(tuple(circuits[i] for i in sorted(chosen)))
+    return sorted(found.values(), key=lambda circuit: circuit.interface.images)

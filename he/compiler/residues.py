@@ -32,9 +32,16 @@ from he.program.operations import Matrix, Operation
 from he.program.program import Program
 from he.ring.params import ParameterError, Security
 from he.ring.plain_moduli import SIZES, moduli, primes_below, require_modulus
-from intnn import IntNetwork, LutActivation, Requantise
+from intnn import IntNetwork, IntPolynomial, LutActivation, Requantise
 
 _WIDEST = next(moduli(SIZES[-1]))
+_WHOLE = LutActivation | Requantise  # layers that read whole numbers, and not residues
+
+
+def is_of_polynomials(network: IntNetwork) -> bool:
+    """Return whether a network has activations, all of which are polynomials, as `compile_residues` takes it."""
+    has_polynomials = any(isinstance(layer, IntPolynomial) for layer in network.layers)
+    return has_polynomials and not any(isinstance(layer, _WHOLE) for layer in network.layers)
 
 
 def compile_residues(
@@ -73,7 +80,7 @@ def compile_residues(
     images = require_options(images, packing, security)
     salt = secrets.token_bytes(SALT_BYTES) if salt is None else require_salt(salt)
     for i, layer in enumerate(network.layers):
-        if isinstance(layer, LutActivation | Requantise):
+        if isinstance(layer, _WHOLE):
             raise TypeError(
                 f"layer {i} must be linear or an IntPolynomial, for tables read whole numbers and not residues, got "
                 f"{type(layer).__name__}; use compile_exact"

@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 from he.circuit.circuit import Circuit
 from he.circuit.residues import ResidueCircuit
 from he.compiler.compile import compile_exact, require_options
-from he.compiler.residues import compile_residues
+from he.compiler.residues import compile_residues, is_of_polynomials
 from he.compiler.search import PackingName
 from he.model.approximate import polynomial_network
 from he.model.candidate import AFFORDABLE, Candidate, require_units
@@ -23,7 +23,7 @@ from he.model.compiled import Compiled
 from he.model.inputs import Inputs, floats_of, names_of, require_names
 from he.model.outliers import without_outliers
 from he.ring.params import ParameterError, Security
-from intnn import Graph, IntClassifier, IntNetwork, IntPolynomial, LutActivation
+from intnn import Graph, IntClassifier, IntNetwork
 from intnn.approximation.agreement import Task, decision_of
 from intnn.approximation.approximate import FEWEST_SAMPLES
 from intnn.approximation.replace import is_replaced
@@ -275,11 +275,7 @@ def _of_integers(
 
 def exact_circuit(network: IntNetwork, options: dict[str, Any]) -> Circuit | ResidueCircuit:
     """Return the circuit of an integer network: modulo several primes where its values grow and nothing else helps."""
-    has_tables = any(isinstance(layer, LutActivation) for layer in network.layers)
-    has_polynomials = any(isinstance(layer, IntPolynomial) for layer in network.layers)
-    if has_polynomials and not has_tables:
-        return compile_residues(network, **options)
-    return compile_exact(network, **options)
+    return compile_residues(network, **options) if is_of_polynomials(network) else compile_exact(network, **options)
 
 
 def _exact(

@@ -62,14 +62,13 @@ class Inputs(ValueObject):
         if low >= 0.0 and high <= 1.0:
             return Inputs(shape, np.zeros(1), np.ones(1), 0.0, 1.0, saturates=False)
         if len(shape) > 1:
-            return Inputs(
-                shape, np.zeros(1), np.array([1 / max(-low, high, NARROWEST)]), -1.0 * (low < 0), 1.0, saturates=True
-            )
+            factor = np.array([1 / max(-low, high, NARROWEST)])
+            return Inputs(shape, np.zeros(1), factor, -1.0 if low < 0 else 0.0, 1.0, saturates=True)
         lows, highs = samples.min(axis=0), samples.max(axis=0)
         reach = np.where(highs - lows > NARROWEST, highs - lows, np.maximum(np.abs(highs), 1.0))
         width = (1 + 2 * MARGIN) * reach
-        beyond = 0.0 if any(map(is_replaced, graph.nodes)) else BEYOND
-        return Inputs(shape, lows - MARGIN * reach, 1 / width, -beyond, 1 + beyond, saturates=True)
+        ends = (0.0, 1.0) if any(map(is_replaced, graph.nodes)) else (-BEYOND, 1.0 + BEYOND)
+        return Inputs(shape, lows - MARGIN * reach, 1 / width, *ends, saturates=True)
 
     @property
     def range(self) -> tuple[float, float]:

@@ -1,9 +1,11 @@
 """One network as several circuits: of one commitment, and none that is never the cheapest."""
 
+import numpy as np
 import pytest
 
-from he import ParameterError, compile_approximate, compile_exact, compile_family
+from he import Connection, ParameterError, compile_approximate, compile_exact, compile_family
 from he.testing import square_graph, table_network
+from intnn import Dense, IntDomain, IntNetwork, IntPolynomial
 
 
 @pytest.mark.unwatched
@@ -41,6 +43,23 @@ def plan_of_encryption(circuit):
 def test_a_network_that_fits_nothing_is_refused():
     with pytest.raises(ParameterError):
         compile_family(square_graph(), (1,), max_error=1e-300)
+
+
+@pytest.mark.unwatched
+def test_a_network_whose_logits_fit_no_modulus_is_computed_modulo_several():
+    rng = np.random.default_rng(0)
+    layers = [Dense(rng.integers(-200, 200, (6, 6)), rng.integers(-9, 9, 6)) for _ in range(3)]
+    square = IntPolynomial((0, 0, 1))
+    network = IntNetwork((6,), IntDomain(-20, 20), (layers[0], square, layers[1], square, layers[2]))
+    with pytest.raises(ParameterError, match="holds only"):
+        compile_exact(network, security="insecure")
+    family = compile_family(network, (1, 1000), security="insecure")
+    assert len(family.circuits) > 1
+    images = rng.integers(-20, 21, (3, 6))
+    found = Connection.within(family).predict(images)
+    assert (found == network.logits(images)).all()
+    with pytest.raises(ParameterError, match="holds only"):
+        compile_family(network, (1,), security="insecure", circuit_privacy=40)  # which is none of several moduli
 
 
 @pytest.mark.parametrize(("images", "refusal"), [((), ValueError), ((0,), ValueError), (("1",), TypeError)])

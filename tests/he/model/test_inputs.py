@@ -73,6 +73,11 @@ def test_polynomials_are_asked_for_nothing_that_lies_far_from_the_samples():
     assert (Inputs.of(x, CURVED).scaled(x) == Inputs.of(x, LINEAR).scaled(x)).all()
 
 
+@pytest.mark.parametrize("x", [np.array([[0.0], [2.0]]), np.full((3, 1, 2, 2), 7.0)])
+def test_a_range_from_zero_is_written_as_one(x):
+    assert str(Inputs.of(x, CURVED).low) == "0.0"
+
+
 def test_floats_of():
     assert floats_of([[1, 2]], None).dtype == np.float64
     for x, kind in (
