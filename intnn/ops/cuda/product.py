@@ -37,8 +37,8 @@ class Epilogue:
     Attributes:
         multiplier: Integers [columns] that fit int32, one factor for each column.
         shift: The exponent of the divisor, in [0, 62].
-        lo: The smallest value that is looked up.
-        hi: The largest value that is looked up.
+        lo: The smallest value that is looked up, at least -2**61.
+        hi: The largest value that is looked up, at most 2**61.
         table: int8 or uint8 [hi - lo + 1]; the result has its dtype.
     """
 
