@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -36,9 +37,14 @@ def write_logits(path: Path, logits: np.ndarray) -> None:
 
     Raises:
         OSError: if it cannot be written.
+
+    Warns:
+        UserWarning: if integers are rounded.
     """
     buffer, are_large = io.BytesIO(), logits.dtype == object
     if path.suffix == ".npy":
+        if are_large:
+            warnings.warn(f"{path} has logits beyond int64, rounded to float64; text has all digits", stacklevel=2)
         np.save(buffer, logits.astype(np.float64) if are_large else logits, allow_pickle=False)
     else:
         np.savetxt(buffer, logits, fmt="%.17g" if logits.dtype.kind == "f" else "%d")

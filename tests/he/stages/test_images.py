@@ -25,6 +25,7 @@ def test_integers_beyond_int64_have_all_digits_as_text_and_are_rounded_as_an_arr
     write_logits(tmp_path / "logits.txt", logits)
     rows = (tmp_path / "logits.txt").read_text().splitlines()
     assert [[int(number) for number in row.split()] for row in rows] == LARGE
-    write_logits(tmp_path / "logits.npy", logits)
+    with pytest.warns(UserWarning, match="rounded to float64; text has all digits"):
+        write_logits(tmp_path / "logits.npy", logits)
     found = np.load(tmp_path / "logits.npy", allow_pickle=False)
     assert found.tolist() == [[float(number) for number in row] for row in LARGE]
