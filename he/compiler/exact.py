@@ -69,7 +69,7 @@ def exact_lowering(
             network = tabulate(network)
         except ValueError as refusal:
             raise ParameterError(str(refusal)) from refusal
-    t, reason = _modulus(network, plain_modulus, largest is not None)
+    t, reason = _modulus(network, plain_modulus, largest is not None, encrypts or hidden_bits is not None)
     stages = to_stages(network.input_shape, network.layers, network.sources, t)
     require_no_constant(stages, t)
     if packing == "latency":
@@ -151,8 +151,10 @@ def polynomials_of(
     return table_polynomials(points, values, t, min(size, t), told=tables == "told")
 
 
-def _modulus(network: IntNetwork, named: int | None, wraps: bool) -> tuple[int, tuple[str, ...]]:
+def _modulus(network: IntNetwork, named: int | None, wraps: bool, hides: bool) -> tuple[int, tuple[str, ...]]:
     """Return the plaintext modulus for a network, and why it is that one if it is not the usual.
+
+    Where its weights are hidden from anybody, several moduli are no remedy: `hides`.
 
     Raises:
         ParameterError: if a value does not fit the one that is named, or any.
@@ -164,8 +166,12 @@ def _modulus(network: IntNetwork, named: int | None, wraps: bool) -> tuple[int, 
         raise ParameterError(
             f"{what}, but Z_{t or largest_modulus()} holds only +-{(t or largest_modulus()) // 2}; "
             + ("" if largest else "leave `plain_modulus` out, ")
-            + "quantise the network to fewer bits, or compute it modulo several primes with compile_residues, if its "
-            "activations are polynomials"
+            + "quantise the network to fewer bits, or "
+            + (
+                "compile its float network with compile_approximate: weights are hidden modulo one prime alone"
+                if hides
+                else "compute it modulo several primes with compile_residues, if its activations are polynomials"
+            )
         )
     if wraps or (t == PLAIN_MODULUS and named is None):
         return t, ()

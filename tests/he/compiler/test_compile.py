@@ -130,8 +130,12 @@ def test_logits_beyond_the_modulus_that_was_named_are_refused_with_their_range(w
 
 def test_logits_beyond_every_modulus_are_refused_with_the_remedy():
     network = IntNetwork((1,), IntDomain(-1, 1), (dense([[2**47]]),))
-    with pytest.raises(ParameterError, match=r"logits reach .* Z_281474976317441 holds only .* with compile_residues"):
+    large = r"logits reach .* Z_281474976317441 holds only .* "
+    with pytest.raises(ParameterError, match=large + "with compile_residues"):
         compile_exact(network)
+    for hiding in ({"weights": "encrypted"}, {"circuit_privacy": 40}, {"weights": "encrypted", "threshold": 40}):
+        with pytest.raises(ParameterError, match=large + "with compile_approximate"):
+            compile_exact(network, **hiding)
 
 
 @pytest.mark.parametrize(
