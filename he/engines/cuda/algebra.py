@@ -170,10 +170,8 @@ class Recorded(Lazy):
         scalars = [Scalar(constant, level, matrix.constant_scale) for constant in matrix.constants.tolist()]
         constants = [self._encoder.constants(scalar, level, self._both_parts).tolist() for scalar in scalars]
         out = self._tape.new(count, 2, level)
-        sums: list[tuple[Any, Line]] = []
-        for (c, j), first in product(
-            np.ndindex(2, level), range(0, count, tile)
-        ):  # lines of the same rows are together
+        sums: list[tuple[Any, Line]] = []  # those of the same rows are together
+        for (c, j), first in product(np.ndindex(2, level), range(0, count, tile)):
             rows = range(first, min(first + tile, count))
             terms = np.zeros((len(values), 1 + tile), np.int64)
             terms[:, 0] = down[:, c, j]

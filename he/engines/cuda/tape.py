@@ -40,7 +40,10 @@ MOST_LINES = 65535  # of a table in one launch: blocks of threads in the second 
 
 
 class Kernel(Enum):
-    """A kernel, by the columns that name rows: those that it reads and those that it writes, and those of its terms."""
+    """A kernel, by the columns that name rows: those that it reads and those that it writes, and those of its terms.
+
+    Behind them stand how many columns its table has, and how many its terms, which are 0 where lines are no sums.
+    """
 
     FORWARD = (SOURCE, MINUEND), (TARGET,), (), FORWARD_COLUMNS, 0
     INVERSE = (SOURCE,), (TARGET,), (), INVERSE_COLUMNS, 0
@@ -110,7 +113,8 @@ class Tape:
         inputs: the rows of every input, int64 [polynomials, level].
         outputs: the rows of every output, the same.
         operands: the rows of every encrypted operand, [2, primes]; they are written once and stay.
-        scales: what transforms multiply with: number and prime.
+        scales: what transforms multiply with, a number modulo a prime, and the place of each.
+        rows: how many rows there are.
     """
 
     def __init__(self) -> None:

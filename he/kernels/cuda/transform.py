@@ -175,10 +175,8 @@ def group_of(g, bits, done, stages):  # type: ignore[no-untyped-def]
     apart = bits - done - stages  # neighbours in a group are 2**apart residues apart
     if apart >= 3:
         part, r = g >> apart, g & ((1 << apart) - 1)
-        if (
-            apart == 3
-        ):  # a half-warp has two parts, which share no banks if they are no neighbours: two bits change places
-            part ^= 3 * ((part ^ part >> 1) & 1)
+        if apart == 3:  # a half-warp has two parts, which share no banks if they are no neighbours
+            part ^= 3 * ((part ^ part >> 1) & 1)  # so its two lowest bits change places
     else:
         part, r = g & ((1 << done) - 1), g >> done
     return part, (part << (apart + stages)) + r

@@ -85,9 +85,8 @@ if SIMULATED:
         ``inverse`` is -1 / p modulo 2**64, ``one`` floor(2**64 / p).
         """
         low, both, high = map(int, sums)
-        total = (
-            low + ((both - low - high & _MASK) << LIMB) + (high << 2 * LIMB) << 12
-        )  # over 2**64, as it is over 2**52
+        middle = both - low - high & _MASK
+        total = low + (middle << LIMB) + (high << 2 * LIMB) << 12  # over 2**64, as it is over 2**52
         total = total + (total & _MASK) * int(inverse) % (1 << 64) * int(p) >> 64
         return below(times(total, 1, one, p), p)
 
