@@ -28,14 +28,15 @@ FAR = 2.0  # times the width of a range: values further outside it are of anothe
 SMALL = 1 / 128  # of the larger end of a range: values below it are of another scale
 MANY = 8  # different values; fewer are no scale
 ROWS = 16  # inputs; fewer may all be dark, or be outliers in the same feature
+_OURS = ("intnn", "he", "plaintext_models")
 _SHOWN = 5  # features that a message names
-_REMEDY = "scale them as the samples were from which the network was made: bytes of images to 0..1, say"
+_REMEDY = "scale them as its samples were, bytes of images to 0..1, say"
 
 
 def warn_of_scale(x: FloatArray, low: ArrayLike, high: ArrayLike) -> None:
     """Warn of inputs whose scale is not that of a range, by the rule above.
 
-    The text says nothing of a batch, and the place is the caller's who is outside `intnn` and `he`: so Python shows the
+    The text says nothing of a batch, and the place is the caller's who is outside our packages: so Python shows the
     warning once for a line of theirs, also where the same inputs pass here twice.
 
     Args:
@@ -84,8 +85,8 @@ def _are_many(values: Array) -> bool:
 
 
 def _callers_level() -> int:
-    """The level, for `warnings.warn` in the function that asks, of the first caller outside of `intnn` and `he`."""
+    """The level, for `warnings.warn` in the function that asks, of the first caller outside of our packages."""
     frame, level = sys._getframe(1), 1
-    while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] in ("intnn", "he"):
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] in _OURS:
         frame, level = frame.f_back, level + 1
     return level

@@ -44,7 +44,7 @@ def test_another_scale_is_seen(x, low, high, said):
     with pytest.warns(UserWarning, match=said) as found:
         warn_of_scale(x, low, high)
     assert len(found) == 1
-    assert "scale them as the samples were" in str(found[0].message)
+    assert "scale them as its samples were" in str(found[0].message)
 
 
 @given(batches, st.floats(-FAR, FAR), st.booleans())
