@@ -77,9 +77,13 @@ class KeptFunction(caching.FunctionCache):
         key = self._index_key(signature, context.codegen())
         for file in self._files:
             try:
-                data = file.load(key)
-                if data is not None:
+                found = file.load(key)
+                if found is None:
+                    continue
+                owner, data = found
+                if owner == key:
                     return self._impl.rebuild(context, data)
+                _forget(file)  # two processes wrote at once, and chose one name
             except Exception:  # a damaged file raises whatever its bytes happen to say
                 _forget(file)
         return None
@@ -93,7 +97,7 @@ class KeptFunction(caching.FunctionCache):
         for file in self._files:
             try:
                 Path(file._cache_path).mkdir(parents=True, exist_ok=True)
-                file.save(key, data)
+                file.save(key, (key, data))
                 return
             except Exception as error:  # a disk's, or that of a damaged file that may not be removed
                 problems.append(repr(error))

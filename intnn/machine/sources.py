@@ -2,12 +2,32 @@
 
 import hashlib
 import re
+import time
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
 STATEMENT = re.compile(r"^[ \t]*(?:from[ \t]+([\w.]+)[ \t]+)?import[ \t]*(\([^)]*\)|[^\n#]*)", re.MULTILINE)
 NAME = re.compile(r"(?<!\bas )(?<![\w.])(?!as\b)[\w.*]+")  # every word but "as" and what follows it
+
+_BEGAN = time.time()
+
+
+class ChangedError(Exception):
+    """A file was written after this process began, and may say something else than the code that runs."""
+
+
+@cache
+def digest_of_running(path: Path) -> str:
+    """`digest`, for who asks long after the files were imported.
+
+    Raises:
+        ChangedError: One of them was written since.
+    """
+    for source in sources(path):
+        if source.stat().st_mtime > _BEGAN:
+            raise ChangedError(f"{source} was written after this process began")
+    return digest(path)
 
 
 @cache

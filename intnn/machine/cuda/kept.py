@@ -17,7 +17,7 @@ from numba.cuda.dispatcher import CUDACacheImpl, CUDADispatcher
 from numba.cuda.extending import _Intrinsic
 
 from intnn.machine.kept import Anywhere, KeptFunction, writeable_folder
-from intnn.machine.sources import digest
+from intnn.machine.sources import digest_of_running
 
 
 class _Form(CUDACacheImpl):
@@ -35,14 +35,18 @@ class KeptKernel(KeptFunction):
 
     Args:
         kernel: What `numba.cuda.jit` returns.
+
+    Raises:
+        ChangedError: Its files were written after this process began: what runs is not what they say.
+        TypeError: It holds what has no `description`.
     """
 
     _impl_class = _Form
 
     def __init__(self, kernel: Any):
-        super().__init__(kernel.py_func)
         options = repr(sorted(kernel.targetoptions.items()))
         self._identity = description(kernel.py_func), options, version("numba-cuda")
+        super().__init__(kernel.py_func)
 
     def load_overload(self, signature: Any, context: Any) -> Any:
         """The compiled form from the first folder that has it, or None, which is announced: compilation follows."""
@@ -66,17 +70,20 @@ def description(value: Any) -> Hashable:
         value: The kernel, or what it holds: an integer, a text, None, a function, an instruction, or a tuple of such.
 
     Raises:
+        ChangedError: A file of a function was written after this process began.
         TypeError: It is none of these.
     """
     match value:
         case None | bool() | int() | str():
             return type(value).__name__, value
         case tuple():
-            return tuple(map(description, value))
+            return type(value).__qualname__, getattr(value, "_fields", ()), *map(description, value)
         case FunctionType():
             code = value.__code__
             held = tuple(cell.cell_contents for cell in value.__closure__ or ())
-            return code.co_qualname, code.co_firstlineno, digest(Path(code.co_filename)), description(held)
+            usual = value.__defaults__, tuple(sorted((value.__kwdefaults__ or {}).items()))
+            place = digest_of_running(Path(code.co_filename)), code.co_qualname, code.co_firstlineno
+            return *place, code.co_linetable, description((held, usual))  # lines and columns: some share a line
         case CUDADispatcher():
             return description(value.py_func)
         case _Intrinsic():

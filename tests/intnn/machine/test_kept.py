@@ -149,3 +149,14 @@ def test_a_home_that_nobody_has_is_no_folder(folder, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", "~/cache")  # as a user's home is spelled who has none
     assert folders(folder / "kernels.py") == [folder / "__pycache__"]
     assert writeable_folder(folder / "kernels.py") == folder / "__pycache__"
+
+
+def test_data_of_other_arguments_is_not_loaded(folder):
+    """As where two processes wrote at once, and chose one name for the forms of two kinds of arguments."""
+    folder.joinpath("kernels.py").write_text(KERNEL.replace("other(1)", "int(kernel(2.5) - 0.5)"))
+    assert run(folder)[0] == 2
+    first, second = sorted(folder.joinpath("__pycache__").glob("*.nbc"))
+    one, two = first.read_bytes(), second.read_bytes()
+    first.write_bytes(two)
+    second.write_bytes(one)
+    run(folder)

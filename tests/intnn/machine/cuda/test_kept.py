@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from collections import namedtuple
 from pathlib import Path
 
 import pytest
@@ -125,6 +126,25 @@ class TestProcesses:
         assert compiled >= 1
         assert again == code
 
+    def test_data_of_another_kernel_is_not_loaded(self, folder):
+        """As where two processes wrote at once, and chose one name for two kernels."""
+        code = run(folder)[1]
+        first, second, third, fourth = sorted(folder.joinpath("kept").rglob("*.nbc"))
+        data = [path.read_bytes() for path in (second, third, fourth, first)]
+        for path, other in zip((first, second, third, fourth), data, strict=True):
+            path.write_bytes(other)
+        compiled, again, _ = run(folder)
+        assert compiled >= 1
+        assert again == code
+
+    def test_what_was_written_after_the_process_began_is_kept_for_nobody(self, folder):
+        """It may be another code than that which runs, and that is what would be kept for it."""
+        code = run(folder)[1]
+        tools = folder / "tools.py"
+        later = tools.stat().st_mtime + 3600
+        os.utime(tools, (later, later))
+        assert run(folder)[:2] == (4, code)
+
 
 def test_descriptions_tell_apart_what_is_different():
     def around(held):
@@ -133,7 +153,21 @@ def test_descriptions_tell_apart_what_is_different():
 
         return kernel
 
+    def usual(number):
+        def kernel(x=number):
+            return x
+
+        return kernel
+
+    def named(number):
+        def kernel(*, x=number):
+            return x
+
+        return kernel
+
+    size, place = namedtuple("pair", "rows columns"), namedtuple("pair", "columns rows")
     held = [
+        lambda x: x + 1, lambda x: x + 2, usual(1), usual(2), named(1), named(2), size(1, 2), place(1, 2), (1, 2),
         0, 1, True, None, "1", (), (1,), ((1,),), around, run, cuda.jit(device=True)(around(2)),
         dp4a("s8", "s8"), dp4a("u8", "s8"), mma("s8", "s8"), commit, wait_for(0), wait_for(1),
         gemm.tensor_kernel(gemm.Tile(), "s8", "s8", True), gemm.tensor_kernel(gemm.Tile(), "s8", "s8", False),
