@@ -41,14 +41,17 @@ def write_logits(path: Path, logits: np.ndarray) -> None:
     Warns:
         UserWarning: if integers are rounded.
     """
-    buffer, are_large = io.BytesIO(), logits.dtype == object
+    buffer = io.BytesIO()
+    if logits.dtype == object and all(-(1 << 63) <= logit < 1 << 63 for logit in logits.flat):
+        logits = logits.astype(np.int64)
+    is_rounded = path.suffix == ".npy" and logits.dtype == object
     if path.suffix == ".npy":
-        if are_large:
-            warnings.warn(f"{path} has logits beyond int64, rounded to float64; text has all digits", stacklevel=2)
-        np.save(buffer, logits.astype(np.float64) if are_large else logits, allow_pickle=False)
+        np.save(buffer, logits.astype(np.float64) if is_rounded else logits, allow_pickle=False)
     else:
         np.savetxt(buffer, logits, fmt="%.17g" if logits.dtype.kind == "f" else "%d")
     write_atomically(path, buffer.getvalue())
+    if is_rounded:  # last, since a warning may be an error
+        warnings.warn(f"{path} has logits beyond int64, rounded to float64; text has all digits", stacklevel=2)
 
 
 def _read_array(path: Path) -> np.ndarray:

@@ -11,7 +11,8 @@ inputs can tell. So a batch is doubted that inputs like the samples could not be
   dark image raises no doubt, nor do many in bytes, which have one value there that is not zero.
 
 Either way these values must be 8 different ones: a constant image, a mark of what is missing or a few outliers are no
-scale. Not seen are scales that differ by less, as 0..1 and -1..1 do, and a few inputs that are too small.
+scale. Not seen are scales that differ by less, as 0..1 and -1..1 do, and a few inputs that are too small. Honest inputs
+are found too small where one sample was an outlier that stretched the range: they are nearly nothing in it, too.
 """
 
 from __future__ import annotations
@@ -54,10 +55,17 @@ def warn_of_scale(x: FloatArray, low: ArrayLike, high: ArrayLike) -> None:
 
 def _doubt(x: FloatArray, low: FloatArray, high: FloatArray) -> str | None:
     """What is to be said against the scale of inputs; None if there is nothing."""
+    if not x.size:
+        return None
+    least, most = x.min(axis=0), x.max(axis=0)  # of nearly all inputs, this is all that has to be known
     with np.errstate(over="ignore", invalid="ignore"):  # beyond float64, nothing is further
         margin = FAR * (high - low)
-        far = ((x < low - margin) | (x > high + margin)) & (x != 0) & (margin > 0)  # one value alone has no scale
-    if far.any():
+        first, last = low - margin, high + margin
+    has_scale = margin > 0  # one value alone has none
+    far = None
+    if (((least < first) | (most > last)) & has_scale).any():
+        far = ((x < first) | (x > last)) & (x != 0) & has_scale
+    if far is not None and far.any():
         if 2 * np.count_nonzero(far) > np.count_nonzero(x) and _are_many(x[far]):
             within = "the ranges" if low.ndim else f"the range of {low:.4g} to {high:.4g}"
             return f"most inputs lie far outside {within} for which the network was made"
@@ -65,7 +73,7 @@ def _doubt(x: FloatArray, low: FloatArray, high: FloatArray) -> str | None:
         if columns:
             shown = ", ".join(map(str, columns[:_SHOWN])) + ", ..." * (len(columns) > _SHOWN)
             return f"inputs lie far outside the range for which the network was made in feature(s) {shown}"
-    elif len(x) >= ROWS and (np.abs(x) <= SMALL * np.maximum(np.abs(low), np.abs(high))).all():
+    elif len(x) >= ROWS and (np.maximum(-least, most) <= SMALL * np.maximum(np.abs(low), np.abs(high))).all():
         rows = x.reshape(len(x), -1).any(axis=1)
         if np.count_nonzero(rows) >= ROWS and _are_many(x[x != 0]):
             return "inputs fill less than a hundredth of the range for which the network was made"
@@ -81,7 +89,7 @@ def _odd_columns(x: FloatArray, far: NDArray[np.bool_]) -> list[int]:
 
 
 def _are_many(values: Array) -> bool:
-    return len(np.unique(values)) >= MANY
+    return any(len(np.unique(some)) >= MANY for some in (values[:1000], values))  # the first few do mostly
 
 
 def _callers_level() -> int:

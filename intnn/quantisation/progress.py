@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 from threading import Timer
 
 Progress = Callable[[str], None]
@@ -45,5 +45,6 @@ class Patient:
 
     def _say(self) -> None:
         line, self._line = self._line, ""  # by whom it is said, and nobody else
-        if line:
-            print(line, file=sys.stderr)
+        if line and sys.stderr:
+            with suppress(OSError, ValueError):  # nobody reads it, or it is closed: no search ends for that
+                print(line, file=sys.stderr, flush=True)

@@ -1,5 +1,7 @@
 """Logits in files: what is read again is what was written."""
 
+import warnings
+
 import numpy as np
 import pytest
 
@@ -29,3 +31,22 @@ def test_integers_beyond_int64_have_all_digits_as_text_and_are_rounded_as_an_arr
         write_logits(tmp_path / "logits.npy", logits)
     found = np.load(tmp_path / "logits.npy", allow_pickle=False)
     assert found.tolist() == [[float(number) for number in row] for row in LARGE]
+
+
+def test_python_integers_that_int64_holds_are_not_rounded(tmp_path):
+    """As a network that is computed modulo several primes gives them, whose other logits may be longer."""
+    logits = np.array([[(1 << 63) - 1, -(1 << 63)]], object)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        write_logits(tmp_path / "logits.npy", logits)
+    found = np.load(tmp_path / "logits.npy", allow_pickle=False)
+    assert found.dtype == np.int64
+    assert found.tolist() == logits.tolist()
+
+
+def test_logits_are_written_where_the_warning_is_an_error(tmp_path):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        with pytest.raises(UserWarning, match="rounded"):
+            write_logits(tmp_path / "logits.npy", np.array(LARGE, object))
+    assert np.load(tmp_path / "logits.npy").shape == (2, 2)

@@ -1,6 +1,10 @@
 """A search that takes long says what it does, and one that does not says nothing."""
 
+import io
+import sys
 import time
+
+import pytest
 
 from intnn.quantisation.progress import Patient, speaking
 
@@ -44,3 +48,36 @@ def test_who_gives_a_function_has_it_called():
     with speaking(lines.append, 600.0) as say:
         say("one")
     assert lines == ["one"]
+
+
+class Gone(io.StringIO):
+    """A stream whose reader has gone."""
+
+    def write(self, _text):
+        raise BrokenPipeError
+
+
+def closed():
+    stream = io.StringIO()
+    stream.close()
+    return stream
+
+
+@pytest.mark.parametrize("stream", [Gone(), closed(), None])
+def test_no_search_ends_where_nobody_hears(monkeypatch, capsys, stream):
+    monkeypatch.setattr(sys, "stderr", stream)
+    with Patient(0.0) as say:
+        say("one")
+        say._timer.join(10)
+        say("two")
+    assert capsys.readouterr().out == ""  # print takes None for stdout
+
+
+def test_no_timer_fails_where_nobody_hears(monkeypatch):
+    failures = []
+    monkeypatch.setattr("threading.excepthook", failures.append)
+    monkeypatch.setattr(sys, "stderr", Gone())
+    with Patient(0.05) as say:
+        say("one")
+        say._timer.join(10)
+    assert not failures
