@@ -17,7 +17,7 @@ from he.ring.params import ParameterError
 from intnn import Graph, IntNetwork
 from intnn.values.arrays import integer
 
-_OF_RESIDUES = {"security", "salt", "plain_moduli"}
+_OF_BOTH = {"security", "salt"}
 _MOST_LANES = 64  # more have never been the cheapest: the packing for throughput is
 
 USUAL_NUMBERS = (1, 10, 100, 1000, 10_000)
@@ -34,7 +34,7 @@ def compile_family(network: IntNetwork | Graph, images: Sequence[int] = USUAL_NU
         images: the numbers of images that clients bring, each from 1.
         options: what `compile_exact` or `compile_approximate` takes, but for `images`, `packing` and `weights`. An
             integer network of polynomials whose logits fit no plaintext modulus is compiled by `compile_residues`,
-            where these are options of that.
+            where these are options of that; and so is one with its option `plain_moduli`.
 
     Returns:
         The circuits, of one commitment, those for fewer images first.
@@ -56,13 +56,16 @@ def compile_family(network: IntNetwork | Graph, images: Sequence[int] = USUAL_NU
             "`weights` must be left out: a family's are plain, for a network that is encrypted has one client"
         )
     options = {"salt": secrets.token_bytes(SALT_BYTES), **options}
-    entrance: Callable[..., Circuit] = compile_exact if isinstance(network, IntNetwork) else compile_approximate
-    try:
-        circuits = _compiled(partial(entrance, network, weights="plain", **options))
-    except ParameterError:
-        if not (isinstance(network, IntNetwork) and is_of_polynomials(network) and options.keys() <= _OF_RESIDUES):
-            raise
+    if isinstance(network, IntNetwork) and "plain_moduli" in options:
         circuits = _compiled(partial(compile_residues, network, **options))
+    else:
+        entrance: Callable[..., Circuit] = compile_exact if isinstance(network, IntNetwork) else compile_approximate
+        try:
+            circuits = _compiled(partial(entrance, network, weights="plain", **options))
+        except ParameterError:
+            if not (isinstance(network, IntNetwork) and is_of_polynomials(network) and options.keys() <= _OF_BOTH):
+                raise
+            circuits = _compiled(partial(compile_residues, network, **options))
     offer = Offer(tuple(one.interface for one in circuits), tuple(one.cost().total for one in circuits))
     chosen = {offer.plan(count).circuit for count in counts}
     return Family(tuple(circuits[i] for i in sorted(chosen)))

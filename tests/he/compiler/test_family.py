@@ -60,6 +60,9 @@ def test_a_network_whose_logits_fit_no_modulus_is_computed_modulo_several():
     assert (found == network.logits(images)).all()
     with pytest.raises(ParameterError, match="holds only"):
         compile_family(network, (1,), security="insecure", circuit_privacy=40)  # which is none of several moduli
+    primes = [circuit.parameters.t for circuit in family.circuits[0].circuits]
+    named = compile_family(network, (1,), security="insecure", plain_moduli=primes)
+    assert [circuit.parameters.t for circuit in named.circuits[0].circuits] == primes
 
 
 @pytest.mark.parametrize(("images", "refusal"), [((), ValueError), ((0,), ValueError), (("1",), TypeError)])
