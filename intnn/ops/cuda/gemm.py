@@ -76,11 +76,20 @@ class Tile:
         return self.warp_rows * self.warp_columns * 32
 
     def fitted(self, columns: int) -> "Tile":
-        """The tile for a result of so many columns: with fewer, if that is enough, as many rows and as many threads."""
+        """The tile for a result of so many columns: with fewer, if that is enough, as many rows and as many threads.
+
+        It stays as it is where so many threads could not share the copying of fewer columns.
+        """
         tile = self
-        while tile.warp_columns % 2 == tile.fragments % 2 == 0 and 2 * columns <= tile.columns:
-            tile = Tile(2 * tile.warp_rows, tile.warp_columns // 2, tile.fragments // 2, tile.stages)
-        return replace(tile, width=32) if tile.warp_columns == 1 and columns <= 32 else tile
+        while (
+            tile.warp_columns % 2 == tile.fragments % 2 == 0
+            and 2 * columns <= tile.columns
+            and 2 * tile.columns % tile.threads == 0
+        ):
+            rows, across, fragments = 2 * tile.warp_rows, tile.warp_columns // 2, tile.fragments // 2
+            tile = replace(tile, warp_rows=rows, warp_columns=across, fragments=fragments)
+        is_narrow = tile.warp_columns == 1 and columns <= 32 and 32 * 4 % tile.threads == 0
+        return replace(tile, width=32) if is_narrow else tile
 
 
 @cuda.jit(device=True, inline="always")

@@ -1,6 +1,7 @@
 """What the kernels of integer products compile to. This needs NVIDIA's compiler, but no GPU."""
 
 import re
+from itertools import product
 
 import pytest
 
@@ -46,6 +47,14 @@ def test_a_tile_is_no_wider_than_a_result(columns, found):
     fitted = tile.fitted(columns)
     assert (fitted.columns, fitted.rows, fitted.threads) == (found, tile.rows, tile.threads)
     assert Tile(1, 1, 1, stages=2).fitted(columns).columns == min(found, 64)
+    for sizes in product(range(1, 9), range(1, 9), range(1, 9), (32, 64)):
+        try:
+            tile = Tile(*sizes[:3], stages=2, width=sizes[3])
+        except ValueError:
+            continue
+        fitted = tile.fitted(columns)  # which is a tile
+        assert (fitted.rows, fitted.threads) == (tile.rows, tile.threads)
+        assert min(columns, tile.columns) <= fitted.columns <= tile.columns
 
 
 @needs_compiler
