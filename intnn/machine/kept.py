@@ -13,7 +13,7 @@ the same.
 import contextlib
 import logging
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -83,7 +83,7 @@ class KeptFunction(caching.FunctionCache):
                 owner, data = found
                 if owner == key:
                     return self._impl.rebuild(context, data)
-                _forget(file)  # two processes wrote at once, and chose one name
+                _disown(file, key)  # two processes wrote at once, and chose one name
             except Exception:  # a damaged file raises whatever its bytes happen to say
                 _forget(file)
         return None
@@ -118,6 +118,13 @@ def _forget(file: Any) -> None:
     """Remove an index, so that nothing is loaded by it; where that is not allowed, nothing can be saved either."""
     with contextlib.suppress(OSError):
         Path(file._index_path).unlink(missing_ok=True)
+
+
+def _disown(file: Any, key: Hashable) -> None:
+    """Remove one entry of an index: what is saved for it then has a name of its own."""
+    owned = file._load_index()
+    owned.pop(key, None)
+    file._save_index(owned)
 
 
 @cache  # once is enough

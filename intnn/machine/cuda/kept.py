@@ -17,7 +17,7 @@ from numba.cuda.dispatcher import CUDACacheImpl, CUDADispatcher
 from numba.cuda.extending import _Intrinsic
 
 from intnn.machine.kept import Anywhere, KeptFunction, writeable_folder
-from intnn.machine.sources import digest_of_running
+from intnn.machine.sources import ChangedError, digest_of_running
 
 
 class _Form(CUDACacheImpl):
@@ -53,7 +53,7 @@ class KeptKernel(KeptFunction):
         found = super().load_overload(signature, context)
         if found is None:
             kept = writeable_folder(Path(self._py_func.__code__.co_filename)) is not None
-            _announce(self._py_func.__module__.split(".")[0], kept)
+            _announce(_package(self._py_func), kept)
         return found
 
     def _prepare(self, context: Any) -> None:
@@ -61,6 +61,21 @@ class KeptKernel(KeptFunction):
 
     def _index_key(self, signature: Any, codegen: Any) -> Hashable:
         return signature, codegen.magic_tuple(), *self._identity
+
+
+def keep(kernel: Any) -> None:
+    """Have a kernel kept on disk, and taken from there, unless what its files say may not be what runs.
+
+    Args:
+        kernel: What `numba.cuda.jit` returns.
+
+    Raises:
+        TypeError: As `KeptKernel`.
+    """
+    try:
+        kernel._cache = KeptKernel(kernel)
+    except ChangedError:
+        _announce(_package(kernel.py_func), False)
 
 
 def description(value: Any) -> Hashable:
@@ -89,6 +104,10 @@ def description(value: Any) -> Hashable:
         case _Intrinsic():
             return description(value._defn)
     raise TypeError(f"a kernel that holds {value!r} cannot be told from others")
+
+
+def _package(function: FunctionType) -> str:
+    return function.__module__.split(".")[0]
 
 
 @cache  # once is enough

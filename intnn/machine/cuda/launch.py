@@ -1,14 +1,12 @@
 """Kernels, compiled once, and with their arguments made ready to be started."""
 
 from collections.abc import Callable, Iterable
-from contextlib import suppress
 from functools import cache
 from typing import Any
 
 from numba import cuda
 
 from intnn.machine.cuda.intrinsics import SIMULATED
-from intnn.machine.sources import ChangedError
 
 THREADS = 8 if SIMULATED else 256  # a simulated thread is a thread of Python
 BLOCKS = 2 if SIMULATED else 2048  # threads go on to further elements: this fills every GPU several times
@@ -28,11 +26,10 @@ def compiled(kernel: Any, most_threads: int | None = None) -> Any:
     """
     if SIMULATED:
         return cuda.jit(kernel)
-    from intnn.machine.cuda.kept import KeptKernel  # which the simulator does not have
+    from intnn.machine.cuda.kept import keep  # which the simulator does not have
 
     result = cuda.jit(launch_bounds=most_threads)(kernel)
-    with suppress(ChangedError):
-        result._cache = KeptKernel(result)
+    keep(result)
     return result
 
 
