@@ -8,6 +8,7 @@ other bytes in every process, and nothing that was kept. Here they are told apar
 import logging
 from collections.abc import Hashable
 from functools import cache
+from hashlib import sha256
 from importlib.metadata import version
 from pathlib import Path
 from types import FunctionType
@@ -44,8 +45,8 @@ class KeptKernel(KeptFunction):
     _impl_class = _Form
 
     def __init__(self, kernel: Any):
-        options = repr(sorted(kernel.targetoptions.items()))
-        self._identity = description(kernel.py_func), options, version("numba-cuda")
+        made = description(kernel.py_func), sorted(kernel.targetoptions.items()), version("numba-cuda")
+        self._identity = sha256(repr(made).encode()).hexdigest()  # an index has dozens, and is read for each
         super().__init__(kernel.py_func)
 
     def load_overload(self, signature: Any, context: Any) -> Any:
@@ -60,7 +61,7 @@ class KeptKernel(KeptFunction):
         """Do nothing: kernels call nothing of the host's."""
 
     def _index_key(self, signature: Any, codegen: Any) -> Hashable:
-        return signature, codegen.magic_tuple(), *self._identity
+        return signature, codegen.magic_tuple(), self._identity
 
 
 def keep(kernel: Any) -> None:
