@@ -62,6 +62,20 @@ def from_document(document: Document, build: Callable[[tuple[Node | Join, ...], 
     return _guarded("content", lambda: build(tuple(nodes), content))
 
 
+def joined(fields: Mapping[str, Any], **more: Any) -> dict[str, Any]:
+    """Fields of a file and those that were made of others, for a constructor.
+
+    In a call with both, Python 3.11 and older take a field that is there twice for one that is missing, where an
+    exception is being handled.
+
+    Raises:
+        TypeError: A field is there twice.
+    """
+    if twice := fields.keys() & more.keys():
+        raise TypeError(f"a field `{min(twice)}` must be left out")
+    return {**fields, **more}
+
+
 def _guarded(field: str, build: Callable[[], T]) -> T:
     """Turn whatever a constructor has to say about a file's content into a `FormatError`."""
     try:
@@ -119,7 +133,8 @@ def _decode(description: dict[str, Any], tensors: dict[str, Array]) -> Node | Jo
         domain = IntDomain(fields.pop("lo"), fields.pop("hi"), fields.pop("modulus"))
         return LutActivation(Lut(domain, **fields))
     if kind == "Requantise":
-        return Requantise(domain=IntDomain(fields.pop("lo"), fields.pop("hi")), **fields)
+        domain = IntDomain(fields.pop("lo"), fields.pop("hi"))
+        return Requantise(**joined(fields, domain=domain))
     types = {cls.__name__: cls for cls in _PLAIN_TYPES}
     if kind not in types:
         raise ValueError(f"`type` must be one of {', '.join(types)}, Requantise, LutActivation, got {kind!r}")

@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike
 from intnn import ops
 from intnn.layers.intervals import LIMIT, propagate
 from intnn.layers.nodes import IntPolynomial, Join, LutActivation, Node, Requantise, Shape
-from intnn.layers.serialise import from_document, to_document
+from intnn.layers.serialise import from_document, joined, to_document
 from intnn.network.edges import (
     Sources,
     chain_of,
@@ -343,7 +343,7 @@ class IntNetwork(ValueObject):
         def build(layers: tuple[Node | Join, ...], content: Mapping[str, Any]) -> IntNetwork:
             lo, hi, modulus = content["input_domain"]
             fields = {**content, "input_domain": IntDomain(lo, hi, modulus)}
-            return cls(layers=layers, **fields)
+            return cls(**joined(fields, layers=layers))
 
         return from_document(read(path, cls.__name__), build)
 

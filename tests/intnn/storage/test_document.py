@@ -187,6 +187,12 @@ def test_a_description_of_something_impossible_is_refused_even_with_the_right_ha
     with pytest.raises(FormatError) as caught:
         load(forged(folder, **changes), folder, ".json")
     assert caught.value.field == field
+    try:
+        raise OSError("another file is missing")
+    except OSError:  # of what is being handled, an error says nothing else
+        with pytest.raises(FormatError) as again:
+            load(forged(folder, **changes), folder, ".json")
+    assert str(again.value) == str(caught.value)
 
 
 def archive(folder, **members):
