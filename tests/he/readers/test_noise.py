@@ -137,16 +137,20 @@ def test_expanded_ciphertexts_are_as_noisy_as_bounded(exact, pairs, count):
 def test_packed_totals_are_as_noisy_as_bounded(exact, pairs, count):
     """The bound is for coefficients: the largest one of a ciphertext's noise, times so many slots.
 
-    Of one ciphertext it was 2**8.6 to 2**12.1 times the noise, in 300 tries.
+    By how much it is too large depends on the noise that is drawn, so that some of several totals come near it.
     """
     parties, _, traces = exact
     rng, algebra, n = np.random.default_rng(count), BfvNoiseAlgebra(EXACT), 1024 >> pairs
-    some = [parties.encrypt(rng.integers(0, EXACT.t, 1024)) for _ in range(count)]
-    found = np.abs(noise(parties, traces[pairs].packed(some, count))).max()
-    largest = max(np.abs(noise(parties, x)).max() for x in some)
-    bound = algebra.packed(BfvNoise(EXACT.levels, largest), pairs).largest
-    assert found <= bound <= 2.0**14 * found
-    assert n * largest <= bound
+    ratios = []
+    for _ in range(8):
+        some = [parties.encrypt(rng.integers(0, EXACT.t, 1024)) for _ in range(count)]
+        found = np.abs(noise(parties, traces[pairs].packed(some, count))).max()
+        largest = max(np.abs(noise(parties, x)).max() for x in some)
+        bound = algebra.packed(BfvNoise(EXACT.levels, largest), pairs).largest
+        assert found <= bound
+        assert n * largest <= bound
+        ratios.append(bound / found)
+    assert min(ratios) <= 2.0**12
 
 
 def test_a_noisy_ciphertext_reaches_the_bound_of_its_total(exact):
