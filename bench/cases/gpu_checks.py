@@ -102,12 +102,9 @@ def _dense(sizes: Sizes, tile: AnyTile, backend: str) -> bool:
 
 
 def _edges(tile: GroupTile, backend: str) -> bool:
-    """Compare results at, and one beyond, a block's edges, and matrices smaller than what is copied at once.
-
-    Those that are smaller still in both ways are no work for groups of warps.
-    """
-    rows, columns = (1, tile.rows, tile.rows + 1), (1, tile.columns + 1, tile.columns)
-    made = [replace(SMALL, rows=m, inner=k, columns=n) for m, k, n in zip(rows, (65, 128, 129), columns, strict=True)]
+    """Compare results at, and one beyond, a block's edges, and matrices smaller than what is copied at once."""
+    rows, columns = (1, tile.rows, tile.rows + 1), (tile.columns + 1, 1, tile.columns)
+    made = [replace(SMALL, rows=m, inner=k, columns=n) for m, k, n in zip(rows, (1, 128, 129), columns, strict=True)]
     return all(kind(sizes, tile, backend) for sizes in made for kind in (_dense, _table))
 
 
