@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from bench.papers.registry import EXPERIMENTS
 from he.functional.instance import Instance
 from he.functional.rlwe.parameters import parameters
 from intnn.values.domain import IntDomain
@@ -62,3 +63,26 @@ def test_the_table_of_lattice_parameters_is_what_is_derived() -> None:
         p = parameters(Instance("rlwe", int(length), IntDomain(int(lo), int(hi))))
         derived = " + ".join(str(prime.bit_length()) for prime in p.primes), p.kept, round(p.estimate.bits), p.N
         assert derived == (primes, int(kept), int(bits), 4096), f"length {length}, elements {lo}..{hi}"
+
+
+def test_every_order_that_documents_state_has_its_verdict() -> None:
+    text = (ROOT / "docs/claims.md").read_text(encoding="utf-8")
+    rows = re.findall(
+        r"^\| ([A-Z][^|]*) \| [^|]+ \| (\d+) \| (holds|contradicted|open) \| [^|]*\d[^|]* \|$", text, re.MULTILINE
+    )
+    orders: dict[str, int] = {}
+    verdicts: dict[str, dict[str, int]] = {}
+    for identifiers, count, verdict in rows:
+        each = identifiers.split(", ")
+        assert int(count) % len(each) == 0, identifiers
+        for identifier in each:
+            orders[identifier] = orders.get(identifier, 0) + int(count) // len(each)
+        of = verdicts.setdefault(identifiers[0], {"holds": 0, "contradicted": 0, "open": 0})
+        of[verdict] += int(count)
+    assert orders == {name: len(one.orders) for name, one in EXPERIMENTS.items() if one.orders}
+    stated = re.findall(r"^\| ([A-Z]), .* \| (\d+) \| (\d+) \| (\d+) \| (\d+) \| \d+ \|$", text, re.MULTILINE)
+    assert {letter: tuple(map(int, counts)) for letter, *counts in stated} == {
+        letter: (sum(of.values()), *of.values()) for letter, of in verdicts.items()
+    }
+    every = tuple(sum(column) for column in zip(*(map(int, counts) for _, *counts in stated), strict=True))
+    assert f"| all | {' | '.join(map(str, every))} |" in text
