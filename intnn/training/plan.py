@@ -20,7 +20,7 @@ from intnn.training.tables import (
     TableActivation,
     activation,
 )
-from intnn.values.arrays import integer
+from intnn.values.arrays import INT64, integer
 from intnn.values.domain import IntDomain
 from intnn.values.value_object import ValueObject
 
@@ -32,12 +32,20 @@ class Hidden(ValueObject):
     """A dense layer with an activation.
 
     Attributes:
-        units: The number of neurons.
-        activation: "relu", "tanh", "identity", or tables of one's own.
+        units: The number of neurons, from 1.
+        activation: "relu", "tanh", "identity", or a `TableActivation` of one's own.
+
+    Raises:
+        TypeError: ``units`` is no integer.
+        ValueError: ``units`` is out of range, or there is no such activation.
     """
 
     units: int
     activation: str | TableActivation = "relu"
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "units", integer(self.units, "units", 1))
+        _tables(self.activation)
 
 
 @dataclass(frozen=True)
@@ -45,12 +53,17 @@ class Convolution(ValueObject):
     """A convolution with an activation, and average pooling after it.
 
     Attributes:
-        channels: The number of output channels.
-        size: The side of the kernel.
-        stride: The step of the kernel.
-        padding: The number of zeros on all four sides.
-        pool: The side and step of the pooling window; 1 for no pooling.
-        activation: "relu", "tanh", "identity", or tables of one's own.
+        channels: The number of output channels, from 1.
+        size: The side of the kernel, from 1 to 65536.
+        stride: The step of the kernel, from 1 to 65536.
+        padding: The number of zeros on all four sides, from 0 to 65536.
+        pool: The side and step of the pooling window, from 1, for no pooling, to 16.
+        activation: "relu", "tanh", "identity", or a `TableActivation` of one's own.
+
+    Raises:
+        TypeError: A number is no integer.
+        ValueError: A number is out of range, or there is no such activation. Whether the layer fits its input shows
+            when a network is laid out.
     """
 
     channels: int
@@ -59,6 +72,17 @@ class Convolution(ValueObject):
     padding: int = 0
     pool: int = 1
     activation: str | TableActivation = "relu"
+
+    def __post_init__(self) -> None:
+        for name, low, high in (
+            ("channels", 1, int(INT64.max)),
+            ("size", 1, 1 << 16),
+            ("stride", 1, 1 << 16),
+            ("padding", 0, 1 << 16),
+            ("pool", 1, 16),
+        ):
+            object.__setattr__(self, name, integer(getattr(self, name), name, low, high))
+        _tables(self.activation)
 
 
 @dataclass(frozen=True)
@@ -286,12 +310,10 @@ def _block(
         case None:
             outputs = classes
         case Convolution():
-            outputs = integer(layer.channels, "channels", 1)
-            window = (integer(layer.size, "size", 1, 1 << 16),) * 2
-            stride, padding = integer(layer.stride, "stride", 1, 1 << 16), integer(layer.padding, "padding", 0, 1 << 16)
-            pool, tables = integer(layer.pool, "pool", 1, 16), _tables(layer.activation)
+            outputs, window = layer.channels, (layer.size, layer.size)
+            stride, padding, pool, tables = layer.stride, layer.padding, layer.pool, _tables(layer.activation)
         case Hidden():
-            outputs, tables = integer(layer.units, "units", 1), _tables(layer.activation)
+            outputs, tables = layer.units, _tables(layer.activation)
         case _:
             outputs, tables = integer(layer, "units", 1), activation("relu")
     fan_in = math.prod(window) * channels

@@ -31,7 +31,7 @@ from he.training.refreshed.network import LEVELS, NetworkDescent, SquareNetwork
 from he.training.refreshed.plan import RefreshedPlan, worn_room
 from intnn.values.arrays import FloatArray, IntArray, instance
 
-TOP, SECOND = LEVELS + 1, 5  # the levels of X and V, and of W
+SECOND = 5  # the level of W; X and V are at the highest
 _LEAST_BITS, _MOST_BITS = 20, 44  # of the scale of samples
 
 

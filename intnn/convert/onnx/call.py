@@ -9,7 +9,6 @@ import numpy as np
 from intnn.convert.errors import ConversionError
 from intnn.convert.onnx.builder import Builder
 from intnn.convert.onnx.values import Constant, Feature, Pointwise, Value
-from intnn.layers.nodes import Shape
 from intnn.values.arrays import Array, FloatArray
 
 
@@ -144,8 +143,3 @@ def spatial(values: Any, count: int, default: int) -> list[int]:
     if len(numbers) != count:
         raise ValueError(f"must have {count} numbers for {count} axes, got {numbers}")
     return numbers if count == 2 else [1, *numbers]
-
-
-def without_batch(shape: Any) -> Shape:
-    """A shape without its first axis."""
-    return tuple(int(side) for side in shape[1:])
