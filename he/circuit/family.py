@@ -81,12 +81,14 @@ class Offer(ValueObject):
             among: the numbers of the circuits that may be chosen; by default all.
 
         Raises:
-            TypeError, ValueError: if an argument is none of these.
+            TypeError: if a number is no integer.
+            ValueError: if `images` is below 1, or `among` is empty or has the number of no circuit.
         """
         count = integer(images, "images", 1)
         numbers = range(len(self.interfaces)) if among is None else among
         if not numbers:
             raise ValueError("`among` must be one circuit or more, got none")
+        numbers = [integer(number, "among", 0, len(self.interfaces) - 1) for number in numbers]
         return min((self._of(number, count) for number in numbers), key=lambda plan: plan.units)
 
     def _of(self, number: int, images: int) -> Plan:

@@ -86,7 +86,7 @@ class InputSpec(ValueObject):
         floats = reals(self._array(values), self.name)
         self._require_shape(floats)
         if not len(floats):
-            raise InputError(f"`{self.name}` must hold 1 image a batch or more, got 0")
+            raise InputError(f"`{self.name}` must hold one image or more, got none")
         if self.scale is None:
             raise InputError(
                 f"`{self.name}` must be scaled by the model's own scaling, whose integers `encrypt` takes; for an "
@@ -132,7 +132,9 @@ class InputSpec(ValueObject):
             remedy = "use Client.prepare for floats" if values.dtype.kind == "f" else "cast it first"
             raise InputError(f"`{self.name}` must be of {due} dtype, got {values.dtype}; {remedy}")
         self._require_shape(values)
-        if not 1 <= len(values) <= most:
+        if not len(values):
+            raise InputError(f"`{self.name}` must hold one image or more, got none")
+        if len(values) > most:
             raise InputError(f"`{self.name}` must hold 1 to {most} images a batch, got {len(values)}")
         if scheme.exact:
             taken, inside = values, (values >= self.low) & (values <= self.high)
@@ -142,7 +144,11 @@ class InputSpec(ValueObject):
                 inside = np.isfinite(values) & (taken.astype(values.dtype) == values)
         if not inside.all():  # comparisons with NaN are false
             remedy = "" if scheme.exact else "; scale images as the samples were from which the network was made"
-            raise InputError(f"`{self.name}` must lie in [{self.low}, {self.high}] and hold no NaN{remedy}")
+            place = tuple(map(int, np.argwhere(~inside)[0]))
+            raise InputError(
+                f"`{self.name}` must lie in [{self.low}, {self.high}] and hold no NaN, got {values[place]} at index "
+                f"{place}{remedy}"
+            )
         return taken.astype(scheme.dtype).reshape(len(values), -1)
 
     def batches(self, values: ArrayLike) -> list[np.ndarray]:

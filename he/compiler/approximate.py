@@ -69,7 +69,10 @@ def approximate_lowering(
     stages = to_stages(graph.input_shape, graph.nodes, graph.sources)
     for stage in stages:
         if isinstance(stage, LutActivation) or (isinstance(stage, Activation) and stage.name not in POLYNOMIALS):
-            raise ValueError(f"a CKKS network's activations must be {sorted(POLYNOMIALS)}, got {stage}")
+            raise ValueError(
+                f"a CKKS network's activations must be {' or '.join(sorted(POLYNOMIALS))}, got {stage}; "
+                "`intnn.approximate(graph, samples)` replaces others by polynomials"
+            )
     require_no_constant(stages, math.inf)
     if packing == "latency":
         stages, _ = arranged_from(stages)

@@ -73,8 +73,8 @@ def compile_exact(
             `plain_modulus` is no such prime, if a stage or a logit ignores the input, or if `security` is another
             string.
         TypeError: if a layer has no encrypted evaluation, or the salt is no bytes.
-        ValueError: if `images` is not positive, `packing` or `tables` is another string, the salt has another length,
-            or `circuit_privacy` is out of range.
+        ValueError: if `images` is not positive, `packing`, `tables` or `weights` is another string, the salt has
+            another length, `circuit_privacy` or `threshold` is out of range, or options do not go together.
     """
     require_network(network)
     images = require_options(images, packing, security)

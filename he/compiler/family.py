@@ -55,6 +55,8 @@ def compile_family(network: IntNetwork | Graph, images: Sequence[int] = USUAL_NU
         raise TypeError(
             "`weights` must be left out: a family's are plain, for a network that is encrypted has one client"
         )
+    if "packing" in options:
+        raise TypeError("`packing` must be left out: a family has circuits of both, whichever are the cheapest")
     options = {"salt": secrets.token_bytes(SALT_BYTES), **options}
     if isinstance(network, IntNetwork) and "plain_moduli" in options:
         circuits = _compiled(partial(compile_residues, network, **options))

@@ -85,7 +85,10 @@ class Policy(ValueObject):
     publishing_bits: int = 30
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "schemes", tuple(map(Scheme, self.schemes)))
+        names, known = self.schemes, ", ".join(f'"{scheme}"' for scheme in Scheme)
+        if isinstance(names, str) or not names or not all(name in tuple(Scheme) for name in names):
+            raise ValueError(f"`schemes` must be a tuple of one or more of {known}, got {names!r}")
+        object.__setattr__(self, "schemes", tuple(map(Scheme, names)))
         require_security(self.security)
         for name in ("max_error", "largest_input"):
             number = real(getattr(self, name), name)

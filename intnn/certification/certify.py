@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike
 from intnn.certification.margins import margins
 from intnn.network.network import IntNetwork
 from intnn.values.arrays import Array, IntArray, frozen, instance, integers
-from intnn.values.domain import Interval
+from intnn.values.domain import IntDomain, Interval
 from intnn.values.value_object import ValueObject
 
 Method = Literal["intervals", "lines"]
@@ -61,9 +61,9 @@ def certify(network: IntNetwork, ball: Interval, labels: ArrayLike, method: Meth
     if low.shape[1:] != network.input_shape:
         raise ValueError(f"`ball` must hold boxes of shape {network.input_shape}, got {low.shape[1:]}")
     classes, labels = int(np.prod(network.output_shape)), integers(labels, "labels")
-    if labels.shape != low.shape[:1] or labels.min() < 0 or labels.max() >= classes:
-        raise ValueError(f"`labels` must be {len(low)} classes below {classes}, got {labels.shape}")
-    labels = frozen(labels)
+    if labels.shape != low.shape[:1]:
+        raise ValueError(f"`labels` must have shape {low.shape[:1]}, one for each box, got {labels.shape}")
+    labels = frozen(IntDomain(0, classes - 1).require(labels, "labels"))
     if method not in get_args(Method):
         raise ValueError(f"`method` must be one of {', '.join(get_args(Method))}, got {method!r}")
     largest = max(map(np.prod, (network.input_shape, *network.shapes)))

@@ -22,9 +22,9 @@ _INT64 = np.dtype(np.int64)
 def instance(value: Any, kind: type[T], name: str, remedy: str = "") -> T:
     """Return ``value`` if it is a ``kind``; a TypeError names it if it is not, and the remedy if there is one."""
     if not isinstance(value, kind):
-        article = "an" if kind.__name__[0] in "AEIO" else "a"
+        article = "" if kind is bytes else "an " if kind.__name__[0] in "AEIO" else "a "
         raise TypeError(
-            f"`{name}` must be {article} {kind.__name__}, got {type(value).__name__}{remedy and f'; {remedy}'}"
+            f"`{name}` must be {article}{kind.__name__}, got {type(value).__name__}{remedy and f'; {remedy}'}"
         )
     return value
 

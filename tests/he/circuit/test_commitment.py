@@ -78,7 +78,7 @@ def test_the_salt_is_told_to_nobody():
 @pytest.mark.parametrize(
     ("salt", "error", "message"),
     [
-        ("0" * 32, TypeError, "`salt` must be a bytes, got str; draw one"),
+        ("0" * 32, TypeError, "`salt` must be bytes, got str; draw one"),
         (bytes(31), ValueError, "`salt` must have 32 bytes, got 31"),
         (b"", ValueError, "`salt` must have 32 bytes, got 0"),
     ],

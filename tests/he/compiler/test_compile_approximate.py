@@ -73,7 +73,9 @@ def test_an_error_that_no_parameters_reach_is_refused():
 @pytest.mark.parametrize("name", ["relu", "tanh", "sigmoid"])
 def test_ckks_takes_polynomials_only(name):
     graph = Graph((1,), (dense([[1.0]]), Activation(name), dense([[1.0]])))
-    with pytest.raises(ValueError, match=rf"activations must be \['polynomial', 'square'\], got .*{name}"):
+    with pytest.raises(
+        ValueError, match=rf"activations must be polynomial or square, got .*{name}.*; `intnn\.approximate\("
+    ):
         compile_approximate(graph)
 
 

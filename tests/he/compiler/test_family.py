@@ -40,6 +40,21 @@ def plan_of_encryption(circuit):
     return layout.ciphertexts * 1.6 * circuit.parameters.poly_modulus_degree / 8192
 
 
+def test_a_circuit_that_is_not_there_cannot_be_chosen():
+    offer = compile_family(table_network(), (1,), security="insecure").offer
+    for number in (-1, len(offer.interfaces)):
+        with pytest.raises(ValueError, match="`among` must lie in"):
+            offer.plan(1, among=[number])
+    with pytest.raises(TypeError, match="`among` must be an integer"):
+        offer.plan(1, among=["first"])
+
+
+@pytest.mark.parametrize("option", ["packing", "weights"])
+def test_what_a_family_decides_itself_is_no_option(option):
+    with pytest.raises(TypeError, match=f"`{option}` must be left out"):
+        compile_family(table_network(), (1,), **{option: "plain"})
+
+
 def test_a_network_that_fits_nothing_is_refused():
     with pytest.raises(ParameterError):
         compile_family(square_graph(), (1,), max_error=1e-300)

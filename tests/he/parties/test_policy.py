@@ -179,7 +179,9 @@ def test_whatever_is_compiled_is_within_the_default_policy(scheme, images):
     ("fields", "error", "message"),
     [
         ({"security": "none"}, ParameterError, "`security` must be"),
-        ({"schemes": ["bgv"]}, ValueError, "'bgv' is not a valid Scheme"),
+        ({"schemes": ["bgv"]}, ValueError, r'`schemes` must be a tuple of one or more of "bfv", "ckks", got \[.bgv.\]'),
+        ({"schemes": "bfv"}, ValueError, "`schemes` must be a tuple"),
+        ({"schemes": ()}, ValueError, "`schemes` must be a tuple"),
         ({"max_error": -1}, ValueError, "`max_error` must be at least 0"),
         ({"max_error": math.nan}, ValueError, "`max_error` must"),
         ({"max_error": "1"}, TypeError, "`max_error` must be"),

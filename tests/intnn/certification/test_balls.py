@@ -74,8 +74,10 @@ def test_a_ball_of_another_network_is_refused():
         certify(small, integer_ball(large, np.array([[3]]), 1), [0])
     with pytest.raises(ValueError, match="`ball` must hold boxes of shape"):
         certify(small, integer_ball(network(IntDomain(0, 1), 1.0, 2), np.array([[1, 0]]), 1), [0])
-    with pytest.raises(ValueError, match="`labels` must be"):
+    with pytest.raises(ValueError, match=r"`labels` must lie in \[0, \d\], got 2 at index"):
         certify(small, integer_ball(small, np.array([[1]]), 1), [2])
+    with pytest.raises(ValueError, match=r"`labels` must have shape \(1,\), one for each box, got \(2,\)"):
+        certify(small, integer_ball(small, np.array([[1]]), 1), [0, 0])
     with pytest.raises(ValueError, match="`method` must be"):
         certify(small, integer_ball(small, np.array([[1]]), 1), [0], "guesses")
     with pytest.raises(TypeError, match="`ball` must be an Interval, got tuple"):

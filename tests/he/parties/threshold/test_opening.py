@@ -280,7 +280,7 @@ def test_arguments_that_do_not_go_together_are_refused():
     for evaluator in (b"", EXACT.vouching.verification_key[1:]):
         with pytest.raises(ValueError, match=r"`evaluator` must be 32 bytes, `Vouching\.verification_key`, got"):
             Opener(EXACT.owner, EXACT.model, evaluator)
-    with pytest.raises(TypeError, match="`evaluator` must be a bytes"):
+    with pytest.raises(TypeError, match="`evaluator` must be bytes"):
         Opener(EXACT.owner, EXACT.model, EXACT.vouching)
     with pytest.raises(TypeError, match="`owner` must be"):
         Opener(EXACT.circuit, EXACT.model, EXACT.vouching.verification_key)
