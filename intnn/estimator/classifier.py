@@ -19,6 +19,7 @@ from intnn.training.plan import Convolution, Hidden, Plan, plan
 from intnn.training.run import Progress, train, train_on
 from intnn.training.schedule import Epoch, Schedule
 from intnn.training.step import Descent, initialise
+from intnn.training.tables import BYTES
 from intnn.values.arrays import Array, FloatArray, IntArray, array, batched, integer, integers, real
 from intnn.values.domain import IntDomain
 
@@ -32,12 +33,13 @@ class IntClassifier(Estimator):
 
     Args:
         layers: The hidden layers, each a number of units, a `Hidden` or a `Convolution`.
-        epochs: The passes over the data.
-        batch_size: The examples of a step; at most as many as there are.
-        learning_rate: The rate of the first step; it falls linearly to zero.
-        momentum_shift: Velocities keep 1 - 2**-momentum_shift of themselves a step; 0 for no momentum.
-        decay_shift: Weights lose 2**-decay_shift of themselves a step; 0 for no decay.
-        moved_by: The most pixels by which images are moved at random, every time that they are seen; 0 for features.
+        epochs: The passes over the data, from 1.
+        batch_size: The examples of a step, from 1; all of them where there are fewer.
+        learning_rate: The rate of the first step, from 2**-30 to 1; it falls linearly to zero.
+        momentum_shift: Velocities keep 1 - 2**-momentum_shift of themselves a step, up to 15; 0 for no momentum.
+        decay_shift: Weights lose 2**-decay_shift of themselves a step, up to 30; 0 for no decay.
+        moved_by: The most pixels by which images are moved at random, every time that they are seen, up to 65536; 0
+            for features.
         mirrored: Whether half of the images are mirrored, left and right, when they are seen; not for features.
         weight_bits: The bits of a weight, its sign included, from 2 to 8.
         input_domain: The integers that an input element may be, within a byte: an `IntDomain`, or the least and the
@@ -45,7 +47,7 @@ class IntClassifier(Estimator):
         scaling: None where inputs are integers of the domain, and anything else is refused; "minmax" where they are
             floats: the range of every feature (of all pixels, for images) in the training data is spread over the
             domain, and what lies beyond it later saturates. The scaling is float arithmetic; training is not.
-        random_state: The seed; equal seeds give equal bits, on every machine.
+        random_state: The seed, from 0 and below 2**63; equal seeds give equal bits, on every machine.
         checkpoint: An .npz or .json file, written after every epoch; `fit` goes on from it if it exists.
         callback: A function that is called with an `Epoch` after every pass.
         verbose: 1 prints a line for every epoch, 0 prints nothing.
@@ -103,7 +105,7 @@ class IntClassifier(Estimator):
         Args:
             X: The inputs, [n, features] or [n, channels, height, width]: integers inside ``input_domain``, or floats
                 if ``scaling`` is "minmax".
-            y: The labels [n], integers or strings, of at least two classes.
+            y: The labels [n], integers, booleans or strings, of at least two classes.
             sample_weight: The weights of the examples [n], not negative. Whole weights are numbers of times: the result
                 has the bits that repeated examples give, in their order, and a weight of zero leaves an example out.
                 Other weights are proportions: an epoch shows as many examples as have a weight, each of them as often
@@ -214,13 +216,14 @@ class IntClassifier(Estimator):
         return tags("classifier", needs_labels=True)
 
     def _domain(self) -> IntDomain:
-        if isinstance(self.input_domain, IntDomain):
-            return self.input_domain
-        if not np.iterable(self.input_domain) or len(self.input_domain) != 2:
-            raise TypeError(
-                f"`input_domain` must be an IntDomain or a pair such as (0, 255), got {self.input_domain!r}"
-            )
-        return IntDomain(*self.input_domain)
+        given = self.input_domain
+        if not isinstance(given, IntDomain):
+            if not np.iterable(given) or len(given) != 2:
+                raise TypeError(f"`input_domain` must be an IntDomain or a pair such as (0, 255), got {given!r}")
+            given = IntDomain(*given)
+        if not any(byte.issuperset(given) for byte in BYTES):
+            raise ValueError(f"`input_domain` must lie in [0, 255] or [-128, 127], got {given}")
+        return given
 
     def _rows(self, X: ArrayLike, is_scaled: bool) -> Array:
         """The inputs [n, ...]: floats if they are going to be scaled, and integers of the domain if not."""

@@ -88,9 +88,19 @@ def load(name: str, data: str | os.PathLike[str] | None = None) -> Dataset:
 
 
 def validation_split(dataset: Dataset, count: int) -> Dataset:
-    """Hold out ``count`` training images instead of the test part, which then nobody sees.
+    """Hold out training images instead of the test part, which then nobody sees.
 
     Hyper-parameters are chosen on this split.
+
+    Args:
+        dataset: The data set. It stays as it is.
+        count: How many to hold out, at least one and not all; they are spread evenly over the classes.
+
+    Returns:
+        The other training images, and as test part those that are held out.
+
+    Raises:
+        DatasetError: ``count`` is out of range.
     """
     if not 0 < count < len(dataset.train_images):
         raise DatasetError(f"`count` must lie in [1, {len(dataset.train_images) - 1}], got {count}")

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from types import MappingProxyType
+from typing import get_args
 
 from plaintext_models.attacks.core.ball import Ball
 from plaintext_models.data.augment import MirroredCrop, RandomAffine
@@ -266,5 +267,11 @@ RECIPES: Mapping[str, Recipe] = MappingProxyType(
 
 
 def of_kind(kind: Kind, dataset: str | None = None) -> tuple[str, ...]:
-    """The names of the recipes of a kind, for one data set or for all, in the registry's order."""
+    """The names of the recipes of a kind, for one data set or for all, in the registry's order.
+
+    Raises:
+        ValueError: There is no such kind.
+    """
+    if kind not in get_args(Kind):
+        raise ValueError(f"`kind` must be one of {', '.join(get_args(Kind))}, got {kind!r}")
     return tuple(name for name, recipe in RECIPES.items() if recipe.kind == kind and dataset in (None, recipe.dataset))

@@ -159,7 +159,7 @@ def test_what_cannot_be_learned_from_is_refused(X, y, error, message):
         ({"random_state": -1}, "`random_state`"),
         ({"weight_bits": 9}, "`weight_bits`"),
         ({"layers": (0,)}, r"`layers\[0\]`"),
-        ({"input_domain": IntDomain(0, 256)}, "`inputs` must lie in"),
+        ({"input_domain": IntDomain(0, 256)}, "`input_domain` must lie in"),
     ],
 )
 def test_bad_parameters_are_named(options, message):

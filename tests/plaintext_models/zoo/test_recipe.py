@@ -80,6 +80,8 @@ def test_every_network_can_be_built(name):
 def test_kinds_share_the_registry():
     assert sorted(of_kind("shipped") + of_kind("attacked") + of_kind("certified")) == sorted(RECIPES)
     assert of_kind("attacked", "mnist")[:2] == ("mnist-cnn", "mnist-pgd-cnn")
+    with pytest.raises(ValueError, match="`kind` must be one of shipped, attacked, certified, got 'stored'"):
+        of_kind("stored")
     assert zoo.RECIPES is RECIPES
 
 
