@@ -65,8 +65,9 @@ def compile(  # noqa: A001 - what it is, and nothing else is compiled here
     Args:
         model: a torch module, the path of an ONNX file or of an exported torch program, a fitted estimator of
             scikit-learn, a `Graph`, an `IntNetwork` or a fitted `IntClassifier`.
-        samples: typical inputs [n, *shape] in the model's units, as floats; some hundreds to some thousands. The
-            network is fitted to them, a fifth or a third measures how well; what is far from all of them has no answer.
+        samples: typical inputs [n, *shape] in the model's units, some hundreds to some thousands; integers become
+            floats. The network is fitted to them, a fifth or a third measures how well; what is
+            far from all of them has no answer.
         exact: True or False for one path alone; None for the one that agrees better, where twice the
             price must buy a quarter of a point.
         task: what the outputs are, where the model does not say, as modules of torch and most files do not:
@@ -91,7 +92,8 @@ def compile(  # noqa: A001 - what it is, and nothing else is compiled here
     Raises:
         ConversionError: if the model has no equal among networks; the message names the place and a remedy.
         ParameterError: if no path fits, with the reasons of each.
-        TypeError: if the model is of a type that nobody converts, or samples are no floats.
+        TypeError: if the model is of a type that nobody converts, or samples are no numbers, a sparse matrix, or bytes
+            (uint8), as raw images are, which must be scaled as those that the model was trained on.
         ValueError: if samples have another shape, are too few, or hold NaN; are a table with other columns than the
             model was trained on, or in another order; an option is out of range; or the model is for another task.
     """
@@ -139,7 +141,7 @@ def compile(  # noqa: A001 - what it is, and nothing else is compiled here
     if len(paths) > 1:
         price = f"beyond {AFFORDABLE:.0f} units twice the price must buy a quarter of a point of agreement under strain"
         reasons.append(f"chosen: {chosen.name}, for {price}")
-    told = f"what is encrypted agrees with the model on samples held out by {chosen.agreement:.1%}"
+    told = f"on samples held out, what is encrypted agrees with the model by {chosen.agreement:.1%}"
     for doubt in (*outliers, *(f"{told} {doubt}" for doubt in _doubts(graph, x, chosen))):
         warnings.warn(doubt, stacklevel=2)
     return Compiled(

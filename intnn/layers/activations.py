@@ -197,7 +197,14 @@ class Requantise(ValueObject):
 
 @dataclass(frozen=True)
 class LutActivation(ValueObject):
-    """One lookup table for every element of its input; only integer networks have it."""
+    """One lookup table for every element of its input; only integer networks have it.
+
+    Attributes:
+        lut: The table, whose domain must hold whatever the layers before it can give.
+
+    Raises:
+        TypeError: ``lut`` is no `Lut`.
+    """
 
     lut: Lut
 

@@ -199,7 +199,11 @@ class Reshape(ValueObject):
     """The same values in C order under another shape.
 
     Attributes:
-        shape: The shape of one output, without the batch axis.
+        shape: The shape of one output, without the batch axis: sides from 1 to 2**31.
+
+    Raises:
+        TypeError: ``shape`` is no sequence of integers.
+        ValueError: A side is out of range.
     """
 
     shape: Shape

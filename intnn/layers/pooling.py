@@ -59,6 +59,10 @@ class SumPool2d(_Pool2d):
         size: The sides of the window, at least 1: one integer, or (vertical, horizontal).
         stride: The step of the window, alike; ``size`` by default.
         padding: The zeros around the image: one integer for all sides, or (top, bottom, left, right).
+
+    Raises:
+        TypeError: A number is no integer.
+        ValueError: A number is out of range, or there are too few or too many of them.
     """
 
     @property
@@ -90,6 +94,10 @@ class MaxPool2d(_Pool2d):
         stride: The step of the window, alike; ``size`` by default.
         padding: The pixels around the image that are never the largest: one integer for all sides, or (top, bottom,
             left, right).
+
+    Raises:
+        TypeError: A number is no integer.
+        ValueError: A number is out of range, or there are too few or too many of them.
     """
 
     def apply(self, x: Array, ops: Operations | None = None) -> Array:  # noqa: ARG002 - numpy's own maximum

@@ -141,7 +141,13 @@ class Graph(ValueObject):
         return self._document().fingerprint
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write to ``path``, as .npz or .json by its suffix; an existing file is replaced whole or not at all."""
+        """Write to ``path``, as .npz or .json by its suffix; an existing file is replaced whole or not at all.
+
+        Raises:
+            ValueError: The suffix is another one.
+            FormatError: The graph is larger than what `load` takes.
+            OSError: The file cannot be written.
+        """
         write(self._document(), path)
 
     @classmethod
@@ -149,7 +155,9 @@ class Graph(ValueObject):
         """Read what `save` wrote.
 
         Raises:
+            ValueError: The suffix is another one.
             FormatError: The file is corrupt or foreign; the message names the field.
+            OSError: The file cannot be read.
         """
         return from_document(read(path, cls.__name__), lambda nodes, content: cls(nodes=nodes, **content))
 

@@ -314,7 +314,13 @@ class IntNetwork(ValueObject):
         return self._document().fingerprint
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write to ``path``, as .npz or .json by its suffix; an existing file is replaced whole or not at all."""
+        """Write to ``path``, as .npz or .json by its suffix; an existing file is replaced whole or not at all.
+
+        Raises:
+            ValueError: The suffix is another one.
+            FormatError: The network is larger than what `load` takes.
+            OSError: The file cannot be written.
+        """
         write(self._document(), path)
 
     def to_onnx(self, path: str | os.PathLike[str]) -> None:
@@ -337,7 +343,9 @@ class IntNetwork(ValueObject):
         """Read what `save` wrote; the analysis is repeated, not trusted.
 
         Raises:
+            ValueError: The suffix is another one.
             FormatError: The file is corrupt or foreign; the message names the field.
+            OSError: The file cannot be read.
         """
 
         def build(layers: tuple[Node | Join, ...], content: Mapping[str, Any]) -> IntNetwork:

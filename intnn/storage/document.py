@@ -109,6 +109,7 @@ def read(path: str | os.PathLike[str], kind: str) -> Document:
     """Read a document of the given kind from an .npz or .json file.
 
     Raises:
+        ValueError: The suffix is neither .npz nor .json.
         FormatError: The file is corrupt, foreign, of another kind or version, or larger than the limits.
         OSError: It cannot be read at all.
     """
