@@ -141,7 +141,7 @@ def compile(  # noqa: A001 - what it is, and nothing else is compiled here
     if len(paths) > 1:
         price = f"beyond {AFFORDABLE:.0f} units twice the price must buy a quarter of a point of agreement under strain"
         reasons.append(f"chosen: {chosen.name}, for {price}")
-    told = f"on samples held out, what is encrypted agrees with the model by {chosen.agreement:.1%}"
+    told = f"what is encrypted agrees with the model by {chosen.agreement:.1%} (on samples held out)"
     for doubt in (*outliers, *(f"{told} {doubt}" for doubt in _doubts(graph, x, chosen))):
         warnings.warn(doubt, stacklevel=2)
     return Compiled(
