@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import torch
+from torch import Tensor
 
 from bench.papers.columns import Column
 from bench.papers.experiment import Making, Measured, Run, Trained
@@ -15,6 +16,7 @@ from plaintext_models.attacks.core.target import Target
 from plaintext_models.defences.defence import Defended
 from plaintext_models.defences.registry import DEFENCES
 from plaintext_models.determinism import deterministic
+from plaintext_models.evaluation.card import Effort
 from plaintext_models.evaluation.judge import Share, Unnoticed, guarded, judge
 from plaintext_models.evaluation.runner import evaluate
 from plaintext_models.zoo.make import make, untrained
@@ -22,6 +24,7 @@ from plaintext_models.zoo.recipe import Recipe
 
 CLEAN, PUBLISHED, ADAPTIVE, ONE_DRAW = "clean", "published attack", "adaptive", "adaptive, one draw"
 FLAGS = "red flags"
+PART = 1000  # test images that are asked at once
 
 #: What `attacked` measures: accuracies, in %; that of one draw where answers are random, the others by majority. And
 #: signs that attacks failed for want of gradients, see `plaintext_models.evaluation.flags`.
@@ -69,13 +72,19 @@ class Attacked:
 
     def measure(self, run: Run) -> Measured:
         """Train the network, and attack it in both ways."""
+        return Measured(attacked(self._defended(run), run, self.radius))
+
+    def unattacked(self, making: Making) -> Measured:
+        """The accuracy; by majority where answers are random."""
+        with deterministic(making.seed):
+            return Measured({CLEAN: clean(self._defended(making), making)})
+
+    def _defended(self, making: Making) -> Defended:
         if self.defence is None:
-            defended = Defended(Target(run.trained(FromRecipe(self.recipe)).module))
-        else:
-            run.report(f"training with {self.defence}")
-            recipe, generator = replace(self.recipe, seed=run.seed), torch.Generator().manual_seed(run.seed)
-            defended = DEFENCES[self.defence].defend(recipe, run.dataset, generator)
-        return Measured(attacked(defended, run, self.radius))
+            return Defended(Target(making.trained(FromRecipe(self.recipe)).module))
+        making.report(f"training with {self.defence}")
+        recipe, generator = replace(self.recipe, seed=making.seed), torch.Generator().manual_seed(making.seed)
+        return DEFENCES[self.defence].defend(recipe, making.dataset, generator)
 
 
 def attacked(defended: Defended, run: Run, radius: float) -> dict[str, Share | float]:
@@ -91,10 +100,8 @@ def attacked(defended: Defended, run: Run, radius: float) -> dict[str, Share | f
         radius: Of the Linf balls.
     """
     images, labels = run.attacked()
-    ball, goal = Ball("linf", radius), Goal(labels)
-    judged, detector = defended.target, defended.detector
-    if detector is not None:
-        judged, goal = guarded(judged, detector), Unnoticed(labels)
+    ball, detector = Ball("linf", radius), defended.detector
+    judged, goal = _judged(defended, labels)
     with deterministic(run.seed):
         known, generator = defended.bare or defended.target, torch.Generator().manual_seed(run.seed)
         moved = ascend(known, images, Goal(labels), ball, steps=1, generator=generator, random_start=False)
@@ -120,3 +127,20 @@ def attacked(defended: Defended, run: Run, radius: float) -> dict[str, Share | f
         FLAGS: float(len(card.findings)),
     }
     return found | {ONE_DRAW: card.one_draw} if defended.target.stochastic else found
+
+
+def clean(defended: Defended, making: Making) -> Share:
+    """How many of all test images a defended network answers rightly, or turns away."""
+    tests = (torch.from_numpy(part).split(PART) for part in (making.dataset.test_images, making.dataset.test_labels))
+    wrong = []
+    for images, labels in zip(*tests, strict=True):
+        judged, goal = _judged(defended, labels)
+        wrong.append(judge(judged, images, goal, images, draws=Effort().draws).broken)
+    return Share.of(~torch.cat(wrong))
+
+
+def _judged(defended: Defended, labels: Tensor) -> tuple[Target, Goal]:
+    """What is asked, and what an attack has to reach: where there is a detector, unnoticed."""
+    if defended.detector is None:
+        return defended.target, Goal(labels)
+    return guarded(defended.target, defended.detector), Unnoticed(labels)

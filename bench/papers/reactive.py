@@ -130,6 +130,10 @@ class Judged(OfModel):
         figures["universal, its own"] = right(defended.target, (images + own).clamp(0, 1), labels)
         return Measured({**figures, **worst(defended, run, model.radius)})
 
+    def unattacked(self, making: Making) -> Measured:
+        """The accuracy of one draw."""
+        return Measured({"original": right(self.model.defended(making).target, *tests(making.dataset))})
+
 
 @dataclass(frozen=True)
 class Crossed:

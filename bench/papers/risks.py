@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from bench.papers.attacked import FromRecipe
 from bench.papers.columns import Column, Drawing, curve
-from bench.papers.experiment import Experiment, Measured, Order, Run, Scale, Setting
+from bench.papers.experiment import Experiment, Making, Measured, Order, Run, Scale, Setting
 from plaintext_models.attacks.ball.ascend import ascend
 from plaintext_models.attacks.core.ball import Ball
 from plaintext_models.attacks.core.goal import Goal
@@ -74,6 +74,12 @@ class Risks:
             figures[f"{ABOVE} {radius:g}"] = losses.mean().item()
         card = evaluate(Target(module), images, labels, Ball("linf", RADIUS), seed=run.seed, effort=run.effort)
         return Measured(figures | {ADAPTIVE: card.verdict, PROVED: Share.of(proved)})
+
+    def unattacked(self, making: Making) -> Measured:
+        """The standard risk and the accuracy."""
+        tests = map(torch.from_numpy, (making.dataset.test_images, making.dataset.test_labels))
+        losses, right = _asked(making.trained(FromRecipe(self.recipe)).module, *tests)
+        return Measured({f"{FOUND} 0": losses.mean().item(), CLEAN: Share.of(right)})
 
 
 def found(module: nn.Module, images: Tensor, labels: Tensor, radius: float, seed: int) -> tuple[Tensor, Tensor]:

@@ -108,10 +108,10 @@ def test_nothing_is_attacked_of_what_can_be_measured_so(tmp_path, monkeypatch):
     trainings = {"one": Fitted(RECIPE), "other": Fitted(replace(RECIPE, epochs=1))}
     some = tuple(Setting(name, OneStep(how), {"error": Printed(0.5)}) for name, how in trainings.items())
     orders = (Order("other", "one", "error"), Order("other", "one", "error FGSM"))
-    mixed = Experiment(lambda _: (*some, Setting("attacked", Attacked(RECIPE, 0.1))), (Column("error"),), orders)
+    mixed = Experiment(lambda _: (*some, Setting("attacked", Failing())), (Column("error"),), orders)
     monkeypatch.setattr(paper, "EXPERIMENTS", {**EXPERIMENTS, "A2": mixed})
     file = tmp_path / "rows.json"
-    result = invoke("A2", "T23", "--clean", "--seeds", 2, "--keep", tmp_path, "--json", file, "--processes", 1)
+    result = invoke("A2", "C14", "--clean", "--seeds", 2, "--keep", tmp_path, "--json", file, "--processes", 1)
     assert result.exit_code == 0, result.output
     rows = [envelope.row for envelope in read(file)]
     assert [(row["setting"], row["images"], row["clean"]) for row in rows] == [("one", 0, True), ("other", 0, True)]
@@ -127,7 +127,7 @@ def test_nothing_is_attacked_of_what_can_be_measured_so(tmp_path, monkeypatch):
     assert [row["said_higher"] for row in rows] == [[], [["error", "one", "error"]]]
     assert "all test images, none attacked, 2 of 3 settings, 2 seeds" in result.output
     assert "A2: 0 of 2 printed accuracies within a point; the others by one, error -" in result.output
-    assert "T23 is left out: nothing of it is measured without an attack" in result.output
+    assert "C14 is left out: nothing of it is measured without an attack" in result.output
 
 
 def test_processes_keep_the_runs_that_one_keeps(tmp_path):

@@ -42,6 +42,12 @@ def test_figures_are_those_that_are_declared(run, identifier, subject, missing):
     assert set(subject.measure(run).figures) == names(identifier) - missing
 
 
+@pytest.mark.parametrize("model", [CONTROL, NOISE])
+def test_the_unattacked_figure_is_that_of_original_images(run, model):
+    subject = Judged(model)
+    assert subject.unattacked(run).figures == {"original": subject.measure(run).figures["original"]}
+
+
 def test_curves_are_those_that_are_declared(run):
     few = Magnitudes(CONTROL, course.MAGNITUDES[:2]).measure(run)
     assert set(few.figures) == {f"{line} {one}" for line in ("original", "universal", "adaptive") for one in (0, 1)}

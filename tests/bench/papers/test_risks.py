@@ -41,6 +41,20 @@ def test_every_column_is_measured_and_the_lines_lie_above_one_another(tmp_path, 
     assert figures[risks.PROVED].n == figures[risks.REACHED].n == 40
 
 
+def test_the_unattacked_figures_are_those_of_all_tests(tmp_path, monkeypatch):
+    monkeypatch.setattr(risks, "STEPS", 1)
+    few = making(
+        replace(DIGITS, test_images=DIGITS.test_images[:30], test_labels=DIGITS.test_labels[:30]),
+        0,
+        keep=tmp_path,
+        report=lambda _: None,
+    )
+    with deterministic(0):
+        subject = Risks(replace(RECIPES["digits-mlp"], epochs=1))
+        every = subject.measure(Run(0, few.dataset, few.trained, few.report, 30, LITTLE)).figures
+    assert subject.unattacked(few).figures == {name: every[name] for name in (f"{risks.FOUND} 0", risks.CLEAN)}
+
+
 def test_without_a_ball_both_are_the_loss():
     module = mlp((1, 8, 8), 10, (12,)).eval()
     images, labels = some()
