@@ -132,7 +132,8 @@ class Judged(OfModel):
 
     def unattacked(self, making: Making) -> Measured:
         """The accuracy of one draw."""
-        return Measured({"original": right(self.model.defended(making).target, *tests(making.dataset))})
+        every = map(torch.from_numpy, (making.dataset.test_images, making.dataset.test_labels))
+        return Measured({"original": right(self.model.defended(making).target, *every)})
 
 
 @dataclass(frozen=True)
