@@ -135,6 +135,7 @@ def from_onnx(path: str | os.PathLike[str], classes: Sequence[Any] | None = None
         OSError: The file cannot be read.
     """
     model = read_model(path)
+    _require_read(model)
     reader = _Reader(model)
     for node in model.graph.node:
         reader.read(node)
@@ -161,6 +162,8 @@ class _Reader:
         )
         try:
             self._builder = Builder(_input_shape(given))
+        except ConversionError:
+            raise
         except (TypeError, ValueError) as error:
             raise ConversionError(f"input {given.name!r}", f"does not fit: {error}") from None
         self._values[given.name] = Feature(INPUT, self._builder.input_shape)
@@ -173,7 +176,7 @@ class _Reader:
             raise ConversionError(
                 place, f"must read what stands before it, got {missing[0]!r}", "nodes must be sorted, without a cycle"
             )
-        domain = "" if node.domain in _STANDARD else node.domain
+        domain = _domain(node)
         extra = [name for name in node.output[1:] if self._readers[name]]
         if extra:
             raise ConversionError(place, f"must have one output that is read, got {extra[0]!r}", "export it without")
@@ -233,11 +236,7 @@ class _Reader:
             return lambda call: call.floating(0)
         reader = _READERS.get((domain, call.operator))
         if reader is None:
-            if domain not in ("", _MICROSOFT):
-                remedy = "convert its original; models of scikit-learn are read by `from_sklearn`"
-            else:
-                remedy = _REMEDIES.get(call.operator, "leave it out, or put operators in its place that are read")
-            raise call.refused("must be of an operator that is read, got another", remedy)
+            raise _unread(call.place, call.operator, domain)
         self._is_quantised |= reader.__module__ == quantised.__name__
         return reader
 
@@ -261,6 +260,28 @@ class _Reader:
             name = node.input[0]
             names.add(name)
         return names
+
+
+def _require_read(model: Any) -> None:
+    """Refuse an operator that is never read before all that stands around it and could be refused for its sake."""
+    for node in model.graph.node:
+        key = domain, operator = _domain(node), node.op_type
+        if key not in _READERS and not (domain == "" and operator in _LINKS):
+            raise _unread(place_of(node), operator, domain)
+
+
+def _unread(place: str, operator: str, domain: str) -> ConversionError:
+    """What to raise of an operator that is not read where it stands."""
+    if domain not in ("", _MICROSOFT):
+        remedy = "convert its original; models of scikit-learn are read by `from_sklearn`"
+    else:
+        remedy = _REMEDIES.get(operator, "leave it out, or put operators in its place that are read")
+    return ConversionError(place, "must be of an operator that is read, got another", remedy)
+
+
+def _domain(node: Any) -> str:
+    """The domain of a node's operator, empty for the standard one."""
+    return "" if node.domain in _STANDARD else str(node.domain)
 
 
 def _only(values: Sequence[Any], what: str, remedy: str) -> Any:

@@ -57,7 +57,7 @@ class Call:
                 f"must have a constant as operand {number}, got a value that depends on the input",
                 "only one operand of a product may depend on it",
             )
-        if value.of_shape and len(value.array) and not value.array[0]:
+        if value.of_shape and value.array.size and not value.array.flat[0]:  # a side alone has no axis
             raise self.refused("must not depend on the size of the batch", "export the model with fixed sides")
         return value.array
 

@@ -13,6 +13,7 @@ from intnn.layers.nodes import Concatenate, Shape
 from intnn.network.edges import MAX_ELEMENTS
 from intnn.values.arrays import Array
 
+_AGAIN = "export the model again"
 _FIXED = "export the model with fixed sides; only the batch axis may be open"
 
 
@@ -30,7 +31,8 @@ def cast(call: Call) -> Value:
     if isinstance(value, Constant) and kind is not None:
         return Constant(value.array.astype(kind), value.of_shape)
     if kind not in (np.float32, np.float64) or isinstance(value, Constant):
-        raise call.refused("must cast to float32 or float64", "leave other types out of the network")
+        remedy = "leave other types out of the network, and give what integers look up, as embeddings do, as vectors"
+        raise call.refused("must cast to float32 or float64", remedy)
     return call.floating(0)
 
 
@@ -80,13 +82,19 @@ def gather(call: Call) -> Value:
 
 
 def slice_of(call: Call) -> Value:
-    """A part of a shape, or of another constant vector."""
-    values = _known(call, 0)
-    if values.array.ndim != 1 or call.opset < 10:
-        raise call.refused("must take a part of a constant vector", "leave slices out of the network")
-    start, end = call.integers(1)[0], call.integers(2)[0]
-    step = call.integers(4)[0] if call.has(4) else 1
-    return _still(values, values.array[slice(start, end, step)])
+    """A part of a shape, or of another constant."""
+    values = call.operand(0)
+    if not isinstance(values, Constant) or call.opset < 10:
+        raise call.refused("must take a part of a constant", "leave slices out of the network")
+    starts, ends = call.integers(1), call.integers(2)
+    axes = call.axes(call.integers(3) if call.has(3) else list(range(len(starts))), values.array.ndim)
+    steps = call.integers(4) if call.has(4) else [1] * len(starts)
+    if len(set(axes)) < len(axes) or 0 in steps:
+        raise call.refused(f"must take steps other than 0 along axes of their own, got {steps} along {axes}", _AGAIN)
+    parts = [slice(None)] * values.array.ndim
+    for axis, start, end, step in zip(axes, starts, ends, steps, strict=True):
+        parts[axis] = slice(start, end, step)
+    return _still(values, values.array[tuple(parts)])
 
 
 def concat(call: Call) -> Value:

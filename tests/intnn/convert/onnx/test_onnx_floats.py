@@ -1,4 +1,5 @@
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -101,6 +102,41 @@ def test_shapes_that_are_calculated_from_the_batch(tmp_path):
     target = model.add("Concat", model.add("Unsqueeze", batch, zero), rest, axis=0)
     graph = require_equal(model.save(tmp_path / "m.onnx", model.add("Reshape", "x", target)), (2, 3, 3))
     assert graph.nodes == (Flatten(),)
+
+
+def test_sides_that_are_multiplied(tmp_path):
+    """What `x.view(x.size(0), x.size(1) * x.size(2) * x.size(3))` is exported as: each side alone, without an axis."""
+    model = Model((2, 3, 4))
+    sides = [model.add("Gather", model.add("Shape", "x"), model.tensor(i, np.int64), axis=0) for i in range(4)]
+    product = model.add("Mul", model.add("Mul", sides[1], sides[2]), sides[3])
+    zero = model.tensor([0], np.int64)
+    target = model.add("Concat", *(model.add("Unsqueeze", side, zero) for side in (sides[0], product)), axis=0)
+    graph = require_equal(model.save(tmp_path / "m.onnx", model.add("Reshape", "x", target)), (2, 3, 4))
+    assert graph.nodes == (Flatten(),)
+
+
+def test_padding_that_is_calculated(tmp_path):
+    """What `F.pad` is exported as: torch's order of ends, last axis first, turned round by a slice of a matrix."""
+    model = Model((2, 3, 4))
+    ends = model.add("Concat", model.tensor([0, 1, 2, 0], np.int64), model.tensor([0] * 4, np.int64), axis=0)
+    pairs = model.add("Reshape", ends, model.tensor([-1, 2], np.int64))
+    last, least = model.tensor([-1], np.int64), model.tensor([1 - (1 << 63)], np.int64)
+    turned = model.add("Slice", pairs, last, least, model.tensor([0], np.int64), last)
+    flat = model.add("Reshape", model.add("Transpose", turned, perm=[1, 0]), last)
+    path = model.save(tmp_path / "m.onnx", model.add("Pad", "x", flat))
+    assert require_equal(path, (2, 3, 4)).output_shape == (2, 5, 5)
+
+
+@pytest.mark.parametrize(
+    ("axes", "steps", "shape"),
+    [([1], [1], (4, 5)), ([-1, 0], [2, 1], (3, 3)), (None, [1, 1], (3, 5)), ([0, 1], [-1, -2], (4, 2))],
+)
+def test_parts_of_constants(tmp_path, axes, steps, shape):
+    model = Model(shape)
+    starts, ends = ([3] * len(steps), [-9] * len(steps)) if steps[0] < 0 else ([1] * len(steps), [9] * len(steps))
+    given = [model.tensor(numbers, np.int64) if numbers else "" for numbers in (starts, ends, axes, steps)]
+    part = model.add("Slice", model.tensor(np.arange(24.0).reshape(4, 6)), *given)
+    require_equal(model.save(tmp_path / "m.onnx", model.add("Relu", model.add("Add", "x", part))), shape)
 
 
 def test_means_over_images(tmp_path):

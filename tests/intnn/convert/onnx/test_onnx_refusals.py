@@ -83,6 +83,13 @@ def scaled_by(shape):
         (lambda m: m.add("Conv", "x", "x"), "must have a constant as operand 1"),
         (lambda m: m.add("ReduceMean", "x", axes=[1]), "must be over all spatial axes"),
         (lambda m: m.add("Cast", "x", to=TensorProto.FLOAT16), "must cast to float32 or float64"),
+        (lambda m: m.add("Cast", "x", to=TensorProto.INT64), "what integers look up, as embeddings do, as vectors"),
+        (lambda m: m.add("Mish", m.add("Transpose", "x", perm=[1, 0, 2, 3])), r"\(Mish"),  # not what stands around it
+        (lambda m: m.add("Slice", "x", m.tensor([0], INT), m.tensor([1], INT)), "must take a part of a constant; lea"),
+        (
+            lambda m: m.add("Slice", m.tensor(np.ones(3)), *(m.tensor([i], INT) for i in (0, 1, 0, 0))),
+            "must take steps other than 0",
+        ),
         (lambda m: m.add("PRelu", "x", m.tensor(np.ones((2, 1, 1)) * [[[1]], [[2]]])), "must have one slope"),
         (lambda m: m.add("MatMul", "x", m.tensor(np.ones((6, 6)))), "must multiply vectors by a matrix"),
         (lambda m: m.add("Identity", "x"), "must be calculated, got the input itself"),
@@ -121,7 +128,7 @@ def with_input(*sides, kind=TensorProto.FLOAT):
             "input 'x' must have fixed sides behind the batch axis, got width; export it for one",
         ),
         (with_input("n", None), "must have fixed sides behind the batch axis, got an open side"),
-        (with_input(8, 3), "must have an open batch axis or one of 1, got 8; export it for one row"),
+        (with_input(8, 3), "^input 'x' must have an open batch axis or one of 1, got 8; export it for one row"),
         (with_input(3), "must have a batch axis and others behind it, got 1 axes"),
         (with_input("n", 3, kind=TensorProto.FLOAT16), "got FLOAT16; convert the model to float32"),
         (with_input("n", 3, kind=TensorProto.UINT8), "must be of float32 or float64, got UINT8; .*scale images"),
