@@ -19,7 +19,7 @@ from he.compiler.arrange import arranged_from
 from he.compiler.evaluate import POLYNOMIALS, activate_polynomial
 from he.compiler.fit import Fit
 from he.compiler.fit_ckks import fit_ckks
-from he.compiler.norms import MOST_AMPLIFIED, normalised, polynomials_of, reach
+from he.compiler.norms import MOST_AMPLIFIED, logit_bound, normalised, polynomials_of
 from he.compiler.ranges import MARGIN, Guard, Ranges
 from he.compiler.repeat import repeated, repeats, told_of
 from he.compiler.samples import Calibration
@@ -116,10 +116,10 @@ def _lowered(
         seen = calibration.seen if calibration else None
         # Slots without an input hold zero.
         stages, norms, guards = normalised(stages, min(low, 0.0), max(high, 0.0), seen, most_amplified)
-        logit = reach(stages, norms)
+        logit = logit_bound(stages, norms)
     magnitude = max(abs(low), abs(high))
     fit: Callable[..., Fit] = partial(
-        fit_ckks, norms=norms, magnitude=magnitude, reach=logit, security=security, guards=guards, owners=owners
+        fit_ckks, norms=norms, magnitude=magnitude, largest_logit=logit, security=security, guards=guards, owners=owners
     )
     if hidden_bits is not None:
         fit = partial(_fit_private, fit, hidden_bits, owners)

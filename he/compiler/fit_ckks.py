@@ -82,7 +82,7 @@ def fit_ckks(
     N: int,
     norms: Sequence[Norms],
     magnitude: float,
-    reach: float,
+    largest_logit: float,
     max_error: float,
     security: Security,
     flood: float | None = None,
@@ -97,7 +97,7 @@ def fit_ckks(
         N: the ring degree.
         norms: those of the program's linear layers, in order.
         magnitude: the largest absolute value of an input.
-        reach: a bound on the absolute value of a logit; an error that is larger says nothing about scales.
+        largest_logit: a bound on the absolute value of a logit; an error that is larger says nothing about scales.
         max_error: the largest bound on the error of a logit.
         security: see `Parameters`.
         flood: the error of a logit that re-randomising adds, for which there must be room; the error of the encryption
@@ -110,7 +110,7 @@ def fit_ckks(
     Raises:
         ParameterError: if there is none, with the bits that it would take.
     """
-    tolerance, max_error = 2 * max_error, min(max_error, reach or max_error)
+    tolerance, max_error = 2 * max_error, min(max_error, largest_logit or max_error)
     limit = max_modulus_bits(N, security) or MAX_PRIMES * MAX_CHAIN_BITS
     shortest = _shortest_modulus(folded.folded)
     if shortest > limit:

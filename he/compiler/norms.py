@@ -98,7 +98,7 @@ def normalised(
     return result, norms, guards
 
 
-def reach(stages: Sequence[Stage], norms: Sequence[Norms]) -> float:
+def logit_bound(stages: Sequence[Stage], norms: Sequence[Norms]) -> float:
     """Return a bound on the absolute value of a logit, by the norms of the last linear map and what follows it."""
     ends = np.array([[-norms[-1].magnitude], [norms[-1].magnitude]])
     for activation in polynomials_of(stages)[-1][1]:

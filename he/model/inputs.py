@@ -65,10 +65,10 @@ class Inputs(ValueObject):
             factor = np.array([1 / max(-low, high, NARROWEST)])
             return Inputs(shape, np.zeros(1), factor, -1.0 if low < 0 else 0.0, 1.0, saturates=True)
         lows, highs = samples.min(axis=0), samples.max(axis=0)
-        reach = np.where(highs - lows > NARROWEST, highs - lows, np.maximum(np.abs(highs), 1.0))
-        width = (1 + 2 * MARGIN) * reach
+        seen = np.where(highs - lows > NARROWEST, highs - lows, np.maximum(np.abs(highs), 1.0))
+        width = (1 + 2 * MARGIN) * seen
         ends = (0.0, 1.0) if any(map(is_replaced, graph.nodes)) else (-BEYOND, 1.0 + BEYOND)
-        return Inputs(shape, lows - MARGIN * reach, 1 / width, *ends, saturates=True)
+        return Inputs(shape, lows - MARGIN * seen, 1 / width, *ends, saturates=True)
 
     @property
     def range(self) -> tuple[float, float]:

@@ -76,7 +76,7 @@ class CkksError:
 
     def within(self, series: Series | None) -> CkksError:
         """Return the value, which is bounded by a series as well."""
-        return self if series is None else replace(self, series=series, magnitude=min(self.magnitude, series.reach))
+        return self if series is None else replace(self, series=series, magnitude=min(self.magnitude, series.bound))
 
     def plus(self, independent: Deviations) -> CkksError:
         """Return the value with an error that is independent from unit to unit, and the same in all copies."""

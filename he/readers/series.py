@@ -46,9 +46,9 @@ class Series:
         return Series(_product(a.coefficients, b.coefficients))
 
     @property
-    def reach(self) -> float:
+    def bound(self) -> float:
         """A bound on the absolute values."""
-        return _reach(self.coefficients)
+        return _bound(self.coefficients)
 
 
 # A program has the same few polynomials of thousands of units, and is read at hundreds of scales.
@@ -71,7 +71,7 @@ def _product(a: tuple[float, ...], b: tuple[float, ...]) -> tuple[float, ...]:
 
 
 @lru_cache(1 << 12)
-def _reach(coefficients: tuple[float, ...]) -> float:
+def _bound(coefficients: tuple[float, ...]) -> float:
     """Bound |p| on [-1, 1] by its values at n Chebyshev nodes, of which there are more than its degree d.
 
     Between nodes, p is at most 1 / cos(pi d / 2 n) times as large (Ehlich and Zeller, *Schwankung von Polynomen

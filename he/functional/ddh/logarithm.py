@@ -70,17 +70,17 @@ def _searched(point: Points, steps: _Steps) -> int | None:
 @lru_cache(maxsize=4)
 def _steps(bound: int) -> _Steps:
     """Many babies: most products are far below the bound, and the steps are made once."""
-    reach = 4 * math.isqrt(bound)
-    memory = np.empty((reach, MEMORY_BYTES), np.uint8)
+    count = 4 * math.isqrt(bound)
+    memory = np.empty((count, MEMORY_BYTES), np.uint8)
     memory[0] = multiples([scalar(1)]).memory[0]
     place = pointer(memory)
-    for i in range(1, reach):
+    for i in range(1, count):
         combine(place + i, [place + i - 1, place], 2)
     compressed = Points(memory).to_bytes()
     babies = {}
-    for i in range(reach):
+    for i in range(count):
         point = compressed[POINT_BYTES * i : POINT_BYTES * (i + 1)]
         babies[point[1:]] = i + 1 if point[0] == _EVEN else -i - 1
-    giant = 2 * reach + 1
-    giants = [sign * giant * k for k in range(1, (bound + reach) // giant + 1) for sign in (1, -1)]
+    giant = 2 * count + 1
+    giants = [sign * giant * k for k in range(1, (bound + count) // giant + 1) for sign in (1, -1)]
     return _Steps(babies, multiples([scalar(-z) for z in giants]), [0, *giants])

@@ -160,7 +160,7 @@ def uncentre(products: IntArray, y: IntArray, magnitude: int, centre: int) -> in
         The first key with which a product is larger than all that it can have, and nothing is added then; -1 if there
         is none.
     """
-    bounds, shifts = reach(y, magnitude, centre)
+    bounds, shifts = bounds_and_shifts(y, magnitude, centre)
     for s in range(len(products)):
         outside = False
         for k in range(len(y)):
@@ -174,7 +174,7 @@ def uncentre(products: IntArray, y: IntArray, magnitude: int, centre: int) -> in
 
 
 @compiled
-def reach(y: IntArray, magnitude: int, centre: int) -> tuple[IntArray, IntArray]:
+def bounds_and_shifts(y: IntArray, magnitude: int, centre: int) -> tuple[IntArray, IntArray]:
     """Return the largest product of every vector with a centred one, and its product with the centres: int64 [keys]."""
     bounds, shifts = np.empty(len(y), np.int64), np.empty(len(y), np.int64)
     for k in range(len(y)):

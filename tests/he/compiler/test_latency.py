@@ -15,7 +15,7 @@ from he.compiler.fit_bfv import fit_bfv
 from he.compiler.fit_ckks import fit_ckks
 from he.compiler.latency import Schedule, choose_packing, lower, schedules, sketches
 from he.compiler.linear import LinearMap, width_of
-from he.compiler.norms import normalised, reach
+from he.compiler.norms import logit_bound, normalised
 from he.compiler.rotations import Turns, compose
 from he.compiler.schedules import cheapest
 from he.compiler.stages import to_stages
@@ -49,7 +49,7 @@ def lowering(graph, images=1):
 def fit_of(stages, max_error=1.0):
     """What finds parameters for a program of these stages."""
     _, norms, _ = normalised(stages, 0.0, 1.0)
-    return lambda program: fit_ckks(fold(program), N, norms, 1.0, reach(stages, norms), max_error, "insecure")
+    return lambda program: fit_ckks(fold(program), N, norms, 1.0, logit_bound(stages, norms), max_error, "insecure")
 
 
 def logits(lowered, program, x):

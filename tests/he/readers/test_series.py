@@ -29,7 +29,7 @@ def test_sums_and_products_are_those_of_the_values(a, b, first, second, constant
 @given(series)
 def test_a_bound_is_above_all_values_and_hardly_further(of):
     farthest = float(np.abs(values(of)).max())
-    assert farthest * (1 - 1e-9) <= of.reach <= 1.006 * farthest + 1e-12
+    assert farthest * (1 - 1e-9) <= of.bound <= 1.006 * farthest + 1e-12
 
 
 def test_what_is_not_known_stays_so():
@@ -48,4 +48,4 @@ def test_squares_of_squares_are_not_followed_for_ever():
 @pytest.mark.filterwarnings("error")
 def test_what_overflows_warns_of_nothing():
     value = Series.product(Series.of_unit(1e200), Series.of_unit(1e200))
-    assert not value.reach < math.inf
+    assert not value.bound < math.inf
