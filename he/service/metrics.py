@@ -25,10 +25,10 @@ class Metrics:
         self._times: dict[str, dict[Labels, _Times]] = {}
         self._now: dict[str, Callable[[], float]] = {}
 
-    def count(self, name: str, amount: float = 1, **labels: str) -> None:
-        """Add to a count."""
+    def count(self, name: str, **labels: str) -> None:
+        """Add one to a count."""
         with self._lock:
-            self._counts.setdefault(name, Counter())[_ordered(labels)] += amount  # type: ignore[assignment]
+            self._counts.setdefault(name, Counter())[_ordered(labels)] += 1
 
     def time(self, name: str, seconds: float, **labels: str) -> None:
         """Add a time to a distribution."""

@@ -15,14 +15,14 @@ Borders = int | tuple[int, int, int, int]  # top, bottom, left, right
 LARGEST_WINDOW = 1 << 16  # keeps shapes and index arithmetic far from overflow
 
 
-def checked_sides(value: Any, name: str, low: int = 1) -> Sides:
+def checked_sides(value: Any, name: str) -> Sides:
     """A number of pixels for each axis, as one integer where both are equal.
 
     Raises:
         TypeError: ``value`` is neither an integer nor a pair of them.
-        ValueError: A number is below ``low`` or far too large, or there are not two.
+        ValueError: A number is below 1 or far too large, or there are not two.
     """
-    return _checked(value, name, low, 2, "(vertical, horizontal)")  # type: ignore[return-value]
+    return _checked(value, name, 1, 2, "(vertical, horizontal)")  # type: ignore[return-value]
 
 
 def checked_borders(value: Any, name: str) -> Borders:

@@ -159,7 +159,6 @@ def revealed_by_training(
     sights: Sequence[Sight],
     truth: Truth,
     forward: Callable[[IntArray], IntArray] | None = None,
-    public_only: float | None = None,
 ) -> Revealed:
     """What the faithful protocol reveals of the images of its first updates.
 
@@ -172,7 +171,6 @@ def revealed_by_training(
         truth: The images of their batches, one batch behind the other as they came first.
         forward: Where keys hold for all samples (RLWE, DDH): a function of keys [keys, features] that gives the
             products of all images of the truth, [samples, keys], as the trainer can decrypt them.
-        public_only: What `public_only_accuracy` has measured.
 
     Raises:
         ValueError: There is no update, updates and truth differ in number or length, or an attack refuses what it is
@@ -191,7 +189,7 @@ def revealed_by_training(
         seen = Seen(keys, forward(keys), sights[0].forward.inputs)
         found["forward keys"] = images_from_forward_keys(seen, len(sights[0].forward.keys))
     worst = min((batch.gradient for batch in batches), key=lambda gradient: rank(gradient.keys))
-    return _report(worst, found, truth, updates=1 if enough else len(sights), public_only_accuracy=public_only)
+    return _report(worst, found, truth, updates=1 if enough else len(sights))
 
 
 def psnr_db(images: IntArray, truth: IntArray, inputs: IntDomain) -> float:

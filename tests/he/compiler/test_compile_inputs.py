@@ -57,7 +57,7 @@ def test_wrong_floats_are_refused(approximate, images, message):
 
 def test_a_batch_that_is_too_large_is_refused_by_the_client(party):
     network = square_graph() if party.circuit.parameters.scheme == "ckks" else table_network()
-    with pytest.raises(InputError, match="`images` must hold 1 to 4 images a batch, got 5"):
+    with pytest.raises(InputError, match="`images` must hold 1 to 4 images a batch, got 5; make several batches"):
         party.client.encrypt(inputs(network, 5))
 
 
