@@ -136,8 +136,8 @@ class InputSpec(ValueObject):
             raise InputError(f"`{self.name}` must hold one image or more, got none")
         if len(values) > most:
             raise InputError(
-                f"`{self.name}` must hold 1 to {most} images a batch, got {len(values)}; make several batches of them, or "
-                "compile for more `images`"
+                f"`{self.name}` must hold 1 to {most} images a batch, got {len(values)}; make several batches of "
+                "them, or compile for more `images`"
             )
         if scheme.exact:
             taken, inside = values, (values >= self.low) & (values <= self.high)
