@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 
 from he.circuit.circuit import Circuit
 from he.circuit.residues import ResidueCircuit
-from he.model.inputs import Inputs, floats_of, require_names
+from he.model.inputs import Inputs
 from intnn import Graph, IntNetwork
 from intnn.approximation.agreement import Decision, decision_of
 from intnn.quantisation.tune import Tuning
@@ -73,8 +73,7 @@ class Compiled(ValueObject):
         Warns:
             UserWarning: if they have another scale than the samples; see `intnn.network.scale`.
         """
-        require_names(x, self.inputs.names, "x")
-        scaled = self.inputs.scaled(floats_of(x, self.inputs.shape, "x"))
+        scaled = self.inputs.scaled(x)
         return self.network.quantise_input(scaled) if isinstance(self.network, IntNetwork) else scaled
 
     def outputs(self, logits: Array) -> FloatArray:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numbers
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -12,7 +13,7 @@ from intnn import Graph, Scale
 from intnn.approximation.replace import is_replaced
 from intnn.network.fold import fold_scales
 from intnn.network.scale import warn_of_scale
-from intnn.values.arrays import FloatArray, array, batched, frozen, reals
+from intnn.values.arrays import Array, FloatArray, array, batched, frozen, reals
 from intnn.values.value_object import ValueObject
 
 MARGIN = 0.25  # by which a feature's range is wider than what was seen, on either side
@@ -79,7 +80,7 @@ class Inputs(ValueObject):
         """Return inputs [n, *shape] in the model's units as a circuit takes them.
 
         Raises:
-            TypeError: if they are not floats.
+            TypeError: if they are no numbers, or bytes of images.
             ValueError: if the shape is wrong, there are none, or a value is NaN or infinite; or they are a table with
                 other columns, or in another order.
 
@@ -87,7 +88,7 @@ class Inputs(ValueObject):
             UserWarning: if they have another scale than the samples; see `intnn.network.scale`.
         """
         require_names(x, self.names, "x")
-        values = batched(reals(array(x, "x"), "x"), self.shape, "x")
+        values = floats_of(x, self.shape, "x")
         with np.errstate(over="ignore"):  # an end beyond float64 is beyond all inputs
             ends = [self.offset + end / self.factor for end in self.range]
         warn_of_scale(values, *(end if len(end) > 1 else end[0] for end in ends))
@@ -129,18 +130,24 @@ def require_names(table: Any, names: tuple[str, ...], what: str) -> None:
 
 
 def floats_of(samples: ArrayLike, shape: tuple[int, ...] | None, name: str = "samples") -> FloatArray:
-    """Return inputs as float64 [n, *shape]; integers, as tables of features have them, become floats.
+    """Return inputs as float64 [n, *shape]; integers and truth values, as tables of features have them, become floats.
 
     Raises:
-        TypeError: if they are bytes of images, which must be scaled as the model has learned them, or no numbers.
+        TypeError: if they are bytes of images, which must be scaled as the model has learned them, no numbers, or no
+            array.
         ValueError: if the shape is wrong, there are none, or a value is NaN or infinite.
     """
     if hasattr(samples, "toarray"):
         raise TypeError(f"`{name}` must be dense, got a sparse matrix; pass {name.strip('-')}.toarray()")
+    if "bfloat16" in str(getattr(samples, "dtype", "")):
+        raise TypeError(f"`{name}` must be of a type that numpy has, got bfloat16; pass {name.strip('-')}.float()")
     values = array(samples, name)
     if values.dtype == np.uint8:
-        raise TypeError(f"`{name}` must be floats as the model was trained on, got uint8; divide images by 255, say")
-    if values.dtype.kind in "iu":
+        remedy = f"divide images by 255, say, or pass {name.strip('-')}.astype(float) if it has learned these numbers"
+        raise TypeError(f"`{name}` must be floats as the model was trained on, got uint8; {remedy}")
+    if values.dtype == object:
+        values = _of_objects(values, samples, name)
+    if values.dtype.kind in "biu":
         values = values.astype(np.float64)
     values = reals(values, name)
     if shape is not None:
@@ -148,3 +155,20 @@ def floats_of(samples: ArrayLike, shape: tuple[int, ...] | None, name: str = "sa
     if not len(values):
         raise ValueError(f"`{name}` must hold at least one row, got none")
     return values
+
+
+def _of_objects(values: Array, samples: ArrayLike, name: str) -> FloatArray:
+    """Return what numpy holds as objects, as the columns of a table of several types, as float64.
+
+    Raises:
+        TypeError: if one of them is no number, or they are no array.
+    """
+    if not values.ndim:
+        got = "None" if samples is None else f"a {type(samples).__name__}"
+        raise TypeError(f"`{name}` must be an array [n, ...] of inputs, got {got}; collect them in one")
+    strange = next((v for v in values.flat if v is not None and not isinstance(v, numbers.Real | np.bool_)), None)
+    if strange is not None:
+        raise TypeError(
+            f"`{name}` must hold numbers, got {strange!r} among them; make numbers of it, as for training, or fill it"
+        )
+    return values.astype(np.float64)  # None is NaN, which is refused as that

@@ -1,5 +1,6 @@
 """One way in for models of any library."""
 
+import io
 import os
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
@@ -10,6 +11,15 @@ from intnn.convert.from_onnx import from_onnx
 from intnn.convert.from_sklearn import from_sklearn
 from intnn.network.graph import Graph
 from intnn.network.network import IntNetwork
+
+_STATE = "load the weights into the module that they are of, and pass it; or save that by `torch.export.save` (.pt2)"
+_PICKLED = "load the model, if you trust whoever wrote it, and pass it"
+#: What to do about files whose models nobody reads, by their suffix.
+_FILES: Mapping[str, str] = {
+    **dict.fromkeys(("bin", "ckpt", "pt", "pth", "safetensors"), _STATE),
+    **dict.fromkeys(("joblib", "pickle", "pkl", "skops"), _PICKLED),
+    **dict.fromkeys(("h5", "hdf5", "keras", "pb", "tflite"), "convert it to ONNX"),
+}
 
 GROUP = "intnn.converters"
 
@@ -56,7 +66,7 @@ def graph_of(model: Any, example: Any = None) -> Graph:
     registered = sorted({point.name for point in _points()})
     taken = ("Graph", "scikit-learn's estimators", "files .onnx, .npz, .json", *(f"{name!r}" for name in registered))
     got = _described(model, names)
-    raise TypeError(f"`model` must be one of {'; '.join(taken)}; got {got}; install the package that converts it")
+    raise TypeError(f"`model` must be one of {'; '.join(taken)}; got {got}; {_remedy(model, names)}")
 
 
 def _names(model: Any) -> list[str]:
@@ -92,7 +102,23 @@ def _points() -> Iterable[Any]:
     return entry_points(group=GROUP)
 
 
+def _remedy(model: Any, names: list[str]) -> str:
+    """What to do about a model that nobody converts."""
+    if isinstance(model, str | os.PathLike):
+        return _FILES.get(names[0], "install the package that converts it")
+    if isinstance(model, type):
+        return "make an object of this class, and train it"
+    if isinstance(model, Mapping):
+        return _STATE
+    if model is None:
+        return "pass a trained model"
+    if isinstance(model, bytes | io.IOBase):
+        return "pass the path of a file"
+    return "install the package that converts it"
+
+
 def _described(model: Any, names: list[str]) -> str:
     if isinstance(model, str | os.PathLike):
         return f"a path that ends in {names[0]!r}" if names[0] else "a path without a suffix"
-    return f"{type(model).__module__}.{type(model).__qualname__}"
+    kind = model if isinstance(model, type) else type(model)
+    return f"{'the class ' * isinstance(model, type)}{kind.__module__}.{kind.__qualname__}"

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
@@ -91,6 +92,34 @@ def test_floats_of():
     ):
         with pytest.raises(kind, match=r"`samples`|`x`"):
             floats_of(x, (2,))
+
+
+def test_tables_of_several_types():
+    """As pandas gives them where some columns have truth values, or integers that may be missing."""
+    mixed = np.array([[1.5, True, 2], [np.float32(0.5), np.bool_(False), np.int64(3)]], object)
+    assert floats_of(mixed, (3,)).tolist() == [[1.5, 1.0, 2.0], [0.5, 0.0, 3.0]]
+    assert floats_of(np.array([[True, False]]), (2,)).tolist() == [[1.0, 0.0]]
+    inputs = Inputs.of(floats_of(mixed, (3,)), LINEAR)
+    assert (inputs.scaled(mixed) == inputs.scaled(floats_of(mixed, (3,)))).all()
+    assert (inputs.scaled([[1, 0, 2]]) == inputs.scaled([[1.0, 0.0, 2.0]])).all()
+    with pytest.raises(TypeError, match="`samples` must hold numbers, got 'red' among them; make numbers of it"):
+        floats_of(np.array([[1.5, "red"]], object), None)
+    with pytest.raises(ValueError, match="`samples` must be finite"):
+        floats_of(np.array([[1.5, None]], object), None)
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        (None, r"be an array \[n, \.\.\.\] of inputs, got None; collect"),
+        ((row for row in np.eye(2)), "got a generator; collect them in one"),
+        (np.zeros((1, 2), np.uint8), r"got uint8; divide images by 255, say, or pass samples\.astype\(float\)"),
+        (torch.zeros(1, 2, dtype=torch.bfloat16), r"got bfloat16; pass samples\.float\(\)"),
+    ],
+)
+def test_what_is_no_array_of_numbers_says_what_to_pass(given, message):
+    with pytest.raises(TypeError, match="`samples` must .*" + message):
+        floats_of(given, None)
 
 
 class Table:

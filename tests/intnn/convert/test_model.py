@@ -73,9 +73,14 @@ def test_what_nobody_converts(monkeypatch):
     register(monkeypatch, torch="nowhere.at.all:convert")
     for model, message in (
         (Foreign(), r"must be one of Graph; .*; 'torch'; got foreign\.models\.linear\.Foreign"),
-        ("model.h5", "got a path that ends in 'h5'"),
+        ("model.h5", "got a path that ends in 'h5'; convert it to ONNX"),
+        ("model.pth", "got a path that ends in 'pth'; load the weights into the module"),
+        ("model.joblib", "got a path that ends in 'joblib'; load the model, if you trust"),
+        ({"0.weight": np.zeros(3)}, "got builtins.dict; load the weights into the module"),
+        (Foreign, r"got the class foreign\.models\.linear\.Foreign; make an object of this class"),
+        (b"onnx", "got builtins.bytes; pass the path of a file"),
         ("model", "got a path without a suffix"),
-        (None, "got builtins.NoneType"),
+        (None, "got builtins.NoneType; pass a trained model"),
         (np.zeros(3), r"got numpy\.ndarray"),
         (IntNetwork((2,), IntDomain(0, 1), (Dense(np.eye(2, dtype=int), np.zeros(2, int)),)), "is quantised already"),
     ):
