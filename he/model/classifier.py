@@ -154,13 +154,16 @@ class EncryptedClassifier(EncryptedModel):
         They add up to one, but for labels of which an input may have several.
 
         Raises:
-            AttributeError: if the model gives none, as a support vector machine does.
+            AttributeError: if they do not follow from what is encrypted, as for a support vector machine, which has
+                distances; the model may make them of these in a way of its own (`SVC(probability=True)`).
             DecryptionError, RangeError, TypeError, ValueError: as `decision_function`.
         """
         if not hasattr(self, "compiled_"):
             raise not_fitted(self)
         if self._link not in ("softmax", "logistic"):
-            raise AttributeError("the model gives no probabilities: its outputs are distances from a boundary")
+            raise AttributeError(
+                "what is encrypted gives no probabilities, but distances from a boundary: use `decision_function`"
+            )
         return self._answers(x, self._probabilities)
 
     def score(self, x: ArrayLike, y: ArrayLike) -> float:

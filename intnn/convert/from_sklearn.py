@@ -31,23 +31,40 @@ _LINEAR = (
     "ElasticNet",
     "ElasticNetCV",
     "HuberRegressor",
+    "Lars",
+    "LarsCV",
     "Lasso",
     "LassoCV",
+    "LassoLars",
+    "LassoLarsCV",
+    "LassoLarsIC",
     "LinearDiscriminantAnalysis",
     "LinearRegression",
     "LinearSVC",
     "LinearSVR",
     "LogisticRegression",
     "LogisticRegressionCV",
+    "MultiTaskElasticNet",
+    "MultiTaskElasticNetCV",
+    "MultiTaskLasso",
+    "MultiTaskLassoCV",
+    "OrthogonalMatchingPursuit",
+    "OrthogonalMatchingPursuitCV",
+    "PassiveAggressiveClassifier",
+    "PassiveAggressiveRegressor",
     "Perceptron",
+    "QuantileRegressor",
     "Ridge",
     "RidgeCV",
     "RidgeClassifier",
     "RidgeClassifierCV",
     "SGDClassifier",
     "SGDRegressor",
+    "TheilSenRegressor",
 )
+_CENTRED = ("CCA", "PLSCanonical", "PLSRegression")  # coef_ (x - mean) + intercept_
 _STACK = "OneVsRestClassifier"  # of linear models, one for each class
+_SEVERAL = "MultiOutputRegressor"  # linear models, one for each value
 _NETWORKS = ("MLPClassifier", "MLPRegressor")
 _COUNTS = ("ComplementNB", "MultinomialNB")  # logarithms of probabilities, times how often each feature was counted
 _KERNELS = ("NuSVC", "NuSVR", "SVC", "SVR")  # linear where their kernel is
@@ -66,11 +83,13 @@ def from_sklearn(estimator: Any) -> Graph:
     Args:
         estimator: `MLPClassifier`, `MLPRegressor`, or a linear model: `LogisticRegression`, `LinearSVC`,
             `SGDClassifier`, `Perceptron`, `RidgeClassifier`, `LinearDiscriminantAnalysis`, `LinearRegression`, `Ridge`,
-            `Lasso`, `ElasticNet`, `LinearSVR`, `SGDRegressor` and others of their kind, `MultinomialNB`,
-            `ComplementNB`, and `SVC` (of two classes) or `SVR` with a linear kernel; a `OneVsRestClassifier` of linear
-            classifiers; or a `TransformedTargetRegressor` with a scaler. A `Pipeline` may have `StandardScaler`,
-            `MinMaxScaler`, `MaxAbsScaler`, `RobustScaler`, `PCA`, `TruncatedSVD` and what selects features before it,
-            and a `ColumnTransformer` of these. A search over parameters stands for its best estimator.
+            `Lasso`, `ElasticNet`, `LinearSVR`, `SGDRegressor` and others of their kind, `PLSRegression`,
+            `MultinomialNB`, `ComplementNB`, and `SVC` (of two classes) or `SVR` with a linear kernel; a
+            `OneVsRestClassifier` of linear classifiers or a `MultiOutputRegressor` of linear regressors; or a
+            `TransformedTargetRegressor` with a scaler. A `Pipeline` may have before it what is linear: scalers, `PCA`,
+            `TruncatedSVD` and other projections, what selects features, and a `ColumnTransformer` or `FeatureUnion` of
+            these. A search over parameters stands for its best estimator, and a `RANSACRegressor` for the one that it
+            has found.
 
     Raises:
         ConversionError: It is not fitted, of another class (subclasses too, which may compute something else), or a
@@ -91,11 +110,13 @@ def _folded(chain: list[tuple[str, Any]]) -> tuple[list[Node], dict[str, Any]]:
         **dict.fromkeys(_LINEAR, _linear),
         **dict.fromkeys(_COUNTS, _counted),
         **dict.fromkeys(_KERNELS, _kernel),
+        **dict.fromkeys(_CENTRED, _centred),
         _STACK: _stack,
+        _SEVERAL: _side_by_side,
         _SCALED: _scaled_back,
     }
     if name not in readers:
-        raise unknown(place, final, tuple(readers))
+        raise unknown(place, final)
     require_fitted(place, final)
     scaling = Affine.identity(width(*chain[0]))
     for step, transformer in before:
@@ -117,9 +138,18 @@ def _counted(estimator: Any, place: str) -> tuple[list[Node], dict[str, Any]]:
 
 def _kernel(estimator: Any, place: str) -> tuple[list[Node], dict[str, Any]]:
     """A support vector machine with a linear kernel, of two classes or of values; more classes vote in pairs."""
-    if estimator.kernel != "linear" or len(getattr(estimator, "classes_", ())) > 2:
-        raise unknown(place, estimator, ())
+    classes = len(getattr(estimator, "classes_", ()))
+    if estimator.kernel != "linear" or classes > 2:
+        got = f"{class_name(estimator)}(kernel={estimator.kernel!r})" + f" of {classes} classes" * (classes > 2)
+        raise unknown(place, estimator, got)
     return _linear(estimator, place)
+
+
+def _centred(estimator: Any, place: str) -> tuple[list[Node], dict[str, Any]]:
+    """A linear model of what features differ from their means."""
+    weight = np.atleast_2d(np.asarray(estimator.coef_, np.float64))
+    bias = np.asarray(estimator.intercept_, np.float64) - weight @ np.asarray(estimator._x_mean, np.float64)
+    return [Dense(weight, bias)], _meaning(estimator, "none", len(weight), place)
 
 
 def _scaled_back(estimator: Any, place: str) -> tuple[list[Node], dict[str, Any]]:
@@ -128,7 +158,8 @@ def _scaled_back(estimator: Any, place: str) -> tuple[list[Node], dict[str, Any]
     if meaning["task"] != "regression":
         raise ConversionError(place, "must have a regressor that gives values")
     where = f"the transformer of {place}"
-    forward = affine_of(where, estimator.transformer_)
+    remedy = "train the regressor on values that are transformed already, and transform its answers back"
+    forward = affine_of(where, estimator.transformer_, remedy)
     if forward.weight.ndim > 1:
         raise ConversionError(where, "must scale each value on its own", "use StandardScaler or MinMaxScaler")
     last = layers[-1]
@@ -139,17 +170,29 @@ def _scaled_back(estimator: Any, place: str) -> tuple[list[Node], dict[str, Any]
 
 def _stack(estimator: Any, place: str) -> tuple[list[Node], dict[str, Any]]:
     """Linear models side by side, one against the rest for each class."""
+    layers, links = _stacked(estimator, place)
+    link = links.pop() if len(links) == 1 else "none"
+    meaning = _meaning(estimator, link, len(estimator.estimators_), place)
+    several = {"multilabel": True} if estimator.multilabel_ else {}
+    return layers, {**meaning, **several}
+
+
+def _side_by_side(estimator: Any, place: str) -> tuple[list[Node], dict[str, Any]]:
+    """Linear regressors side by side, one for each value."""
+    layers, _ = _stacked(estimator, place)
+    return layers, _meaning(estimator, "none", len(estimator.estimators_), place)
+
+
+def _stacked(of: Any, place: str) -> tuple[list[Node], set[str]]:
+    """The layer of linear models side by side, and the links that they have."""
     found = []
-    for number, one in enumerate(estimator.estimators_):
+    for number, one in enumerate(of.estimators_):
         where = f"estimator {number} of {place}"
         if class_name(one) not in _LINEAR:
-            raise unknown(where, one, _LINEAR)
+            raise unknown(where, one, remedy=f"a {class_name(of)} must be of linear models")
         found.append(_linear(one, where))
     weights, biases = ([getattr(layers[0], name) for layers, _ in found] for name in ("weight", "bias"))
-    links = {meaning["link"] for _, meaning in found}
-    meaning = _meaning(estimator, links.pop() if len(links) == 1 else "none", len(weights), place)
-    several = {"multilabel": True} if estimator.multilabel_ else {}
-    return [Dense(np.concatenate(weights), np.concatenate(biases))], {**meaning, **several}
+    return [Dense(np.concatenate(weights), np.concatenate(biases))], {meaning["link"] for _, meaning in found}
 
 
 def _linear(estimator: Any, place: str) -> tuple[list[Node], dict[str, Any]]:

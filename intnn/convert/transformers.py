@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from intnn.convert.affine import Affine
 from intnn.convert.errors import ConversionError
-from intnn.convert.estimators import class_name, steps, unknown, width
+from intnn.convert.estimators import FEATURES, class_name, steps, unknown, width
 from intnn.values.arrays import FloatArray
 
 #: Those that keep some of the features, by the name of their class.
@@ -24,24 +24,33 @@ _SELECTORS = (
     "SequentialFeatureSelector",
     "VarianceThreshold",
 )
-_COLUMNS = "ColumnTransformer"
+_COLUMNS, _UNION, _NOTHING = "ColumnTransformer", "FeatureUnion", "FunctionTransformer"
+_PROJECTIONS = ("GaussianRandomProjection", "SparseRandomProjection", "TruncatedSVD")
 TRANSFORMERS = (
     "StandardScaler",
     "MinMaxScaler",
     "MaxAbsScaler",
     "RobustScaler",
+    "FastICA",
+    "IncrementalPCA",
+    "LinearDiscriminantAnalysis",
     "PCA",
-    "TruncatedSVD",
     _COLUMNS,
+    _UNION,
+    _NOTHING,
+    *_PROJECTIONS,
     *_SELECTORS,
 )
 
 
-def affine_of(place: str, transformer: Any) -> Affine:
-    """What a fitted transformer computes."""
+def affine_of(place: str, transformer: Any, remedy: str = FEATURES) -> Affine:
+    """What a fitted transformer computes; the remedy is for those that no map stands for."""
     name = class_name(transformer)
-    if name not in TRANSFORMERS:
-        raise unknown(place, transformer, TRANSFORMERS)
+    is_function = name == _NOTHING and not (transformer.func is None and transformer.inverse_func is None)
+    if name not in TRANSFORMERS or is_function:
+        raise unknown(place, transformer, remedy=remedy)
+    if name == _UNION:
+        return _of_union(place, transformer)
     size = width(place, transformer)
     if getattr(transformer, "clip", False):
         raise ConversionError(place, f"must not clip, got {name}(clip=True)", "fit it with clip=False")
@@ -62,9 +71,17 @@ def affine_of(place: str, transformer: Any) -> Affine:
             return Affine(_vector(transformer.scale_, ones), _vector(transformer.min_, zeros))
         case "MaxAbsScaler":
             return Affine(1 / _vector(transformer.scale_, ones), zeros)
-        case "TruncatedSVD":
-            weight = np.asarray(transformer.components_, np.float64)
+        case "FunctionTransformer":
+            return Affine.identity(size)
+        case _ if name in _PROJECTIONS:
+            weight = _dense(transformer.components_)
             return Affine(weight, np.zeros(len(weight)))
+        case "FastICA":
+            weight = _dense(transformer.components_)
+            return Affine(weight, -weight @ (transformer.mean_ if transformer.whiten else zeros))
+        case "LinearDiscriminantAnalysis":
+            weight = _dense(transformer.scalings_)[:, : transformer._max_components].T
+            return Affine(weight, -weight @ (transformer.xbar_ if transformer.solver == "svd" else zeros))
         case _:
             weight = np.asarray(transformer.components_, np.float64)
             if transformer.whiten:
@@ -92,6 +109,23 @@ def _of_columns(place: str, transformer: Any, size: int) -> Affine:
     return Affine(weight, bias)
 
 
+def _of_union(place: str, transformer: Any) -> Affine:
+    """Several transformers side by side, each of all columns, and with a factor where it has one."""
+    size = width(place, transformer)
+    factors = transformer.transformer_weights or {}
+    weights, biases = [], []
+    for label, kind in transformer.transformer_list:
+        if isinstance(kind, str) and kind == "drop":
+            continue
+        part = Affine.identity(size)
+        for where, one in [] if _is_passed_through(kind) else steps(kind, f"{label!r} in {place}"):
+            part = part.then(affine_of(where, one))
+        factor = factors.get(label, 1.0)
+        weights.append(factor * (np.diag(part.weight) if part.weight.ndim == 1 else part.weight))
+        biases.append(factor * part.bias)
+    return Affine(np.concatenate(weights), np.concatenate(biases))
+
+
 def _indices(columns: Any, names: list[str], size: int) -> NDArray[np.int64]:
     """The numbers of columns, which may be given by numbers, names, a slice of either, or a mask."""
     if isinstance(columns, slice):
@@ -106,6 +140,11 @@ def _indices(columns: Any, names: list[str], size: int) -> NDArray[np.int64]:
 def _is_passed_through(kind: Any) -> bool:
     """Whether a transformer changes nothing: the word for it, or what scikit-learn puts in its place."""
     return isinstance(kind, str) or (class_name(kind) == "FunctionTransformer" and kind.func is None)
+
+
+def _dense(matrix: Any) -> FloatArray:
+    """A matrix that may be sparse."""
+    return np.asarray(matrix.toarray() if hasattr(matrix, "toarray") else matrix, np.float64)
 
 
 def _vector(values: Any, default: FloatArray) -> FloatArray:

@@ -8,26 +8,39 @@ from hypothesis import strategies as st
 from sklearn.base import clone
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.compose import ColumnTransformer, TransformedTargetRegressor
+from sklearn.cross_decomposition import PLSRegression
 from sklearn.datasets import load_breast_cancer, load_iris
-from sklearn.decomposition import PCA, TruncatedSVD
+from sklearn.decomposition import PCA, FastICA, IncrementalPCA, TruncatedSVD
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.feature_selection import RFE, SelectFromModel, SelectKBest, VarianceThreshold
+from sklearn.isotonic import IsotonicRegression
+from sklearn.kernel_approximation import Nystroem
 from sklearn.linear_model import (
+    Lars,
+    LassoLarsIC,
     LinearRegression,
     LogisticRegression,
+    MultiTaskLasso,
+    OrthogonalMatchingPursuit,
     Perceptron,
+    PoissonRegressor,
+    QuantileRegressor,
+    RANSACRegressor,
     Ridge,
     RidgeClassifier,
     SGDClassifier,
     SGDRegressor,
+    TheilSenRegressor,
 )
 from sklearn.model_selection import GridSearchCV
 from sklearn.multiclass import OneVsRestClassifier
+from sklearn.multioutput import MultiOutputRegressor
 from sklearn.naive_bayes import ComplementNB, MultinomialNB
 from sklearn.neural_network import MLPClassifier, MLPRegressor
-from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.pipeline import FeatureUnion, Pipeline, make_pipeline
 from sklearn.preprocessing import (
+    FunctionTransformer,
     MaxAbsScaler,
     MinMaxScaler,
     OneHotEncoder,
@@ -35,6 +48,7 @@ from sklearn.preprocessing import (
     RobustScaler,
     StandardScaler,
 )
+from sklearn.random_projection import GaussianRandomProjection, SparseRandomProjection
 from sklearn.svm import SVC, SVR, LinearSVC, NuSVR
 
 from intnn import Activation, Dense
@@ -120,8 +134,45 @@ def test_pipelines_give_what_scikit_learn_gives(scalers, final, classes, seed):
     assert graph.metadata["task"] == ("classification" if final in CLASSIFIERS else "regression")
 
 
+@pytest.mark.parametrize(
+    "estimator",
+    [
+        Lars(),
+        LassoLarsIC(),
+        OrthogonalMatchingPursuit(),
+        TheilSenRegressor(max_subpopulation=100),
+        QuantileRegressor(alpha=0),
+        MultiTaskLasso(0.1),
+        PLSRegression(2),
+        PLSRegression(2, scale=False),
+        MultiOutputRegressor(Ridge()),
+        RANSACRegressor(random_state=0),
+        RANSACRegressor(make_pipeline(StandardScaler(), Ridge()), min_samples=10, random_state=0),
+    ],
+    ids=lambda estimator: type(estimator).__name__,
+)
+def test_whatever_is_linear(estimator):
+    rng = np.random.default_rng(0)
+    x = rng.normal(2, 3, (60, 4))
+    y = x @ rng.normal(size=(4, 3)) + rng.normal(0, 0.1, (60, 3))
+    is_single = isinstance(estimator, TheilSenRegressor | QuantileRegressor | LassoLarsIC)
+    graph = require_equal(fitted(estimator, x, y[:, 0] if is_single else y), x)
+    assert graph.output_shape == (1 if is_single else 3,)
+    assert graph.metadata["task"] == "regression"
+
+
 def test_features_are_selected_and_projected():
     for step in (
+        IncrementalPCA(2, whiten=True),
+        FastICA(2, random_state=0),
+        FastICA(whiten=False, random_state=0, max_iter=5),
+        GaussianRandomProjection(2, random_state=0),
+        SparseRandomProjection(3, random_state=0),
+        LinearDiscriminantAnalysis(n_components=1),
+        LinearDiscriminantAnalysis(solver="eigen"),
+        FunctionTransformer(),
+        FeatureUnion([("a", PCA(2)), ("b", "passthrough"), ("c", make_pipeline(MinMaxScaler(), SelectKBest(k=1)))]),
+        FeatureUnion([("a", "drop"), ("b", StandardScaler())], transformer_weights={"b": 3}),
         SelectKBest(k=2),
         VarianceThreshold(0.5),
         SelectFromModel(LogisticRegression()),
@@ -190,7 +241,9 @@ def test_support_vector_machines_with_a_linear_kernel():
     require_equal(fitted(SVC(kernel="linear"), x, y), x)
     require_equal(fitted(SVR(kernel="linear"), x, x[:, 0]), x)
     for estimator in (SVC(kernel="linear"), SVR(), NuSVR()):
-        with pytest.raises(ConversionError, match=r"got (Nu)?SV[CR]; use LinearSV[CR], or an MLP"):
+        with pytest.raises(
+            ConversionError, match=r"got (Nu)?SV[CR]\(kernel='(linear'\) of 3 classes|rbf'\)); use LinearSV"
+        ):
             from_sklearn(fitted(estimator, IRIS, SPECIES))  # three classes vote, two by two; and a Gaussian kernel
 
 
@@ -203,8 +256,13 @@ def test_values_are_scaled_back(scaler, final):
     require_equal(fitted(regressor, IRIS, y[:, 0]), IRIS)
     with pytest.raises(ConversionError, match="transformer of TransformedTargetRegressor must scale each value on its"):
         from_sklearn(fitted(TransformedTargetRegressor(Ridge(), transformer=PCA()), IRIS, y))
-    with pytest.raises(ConversionError, match="got FunctionTransformer; make the features before encryption"):
-        from_sklearn(fitted(TransformedTargetRegressor(Ridge(), func=np.log1p, inverse_func=np.expm1), IRIS, y))
+    backward = FunctionTransformer(None, np.exp, check_inverse=False)  # changes nothing but the answers
+    for turned in (
+        TransformedTargetRegressor(Ridge(), func=np.log1p, inverse_func=np.expm1),
+        TransformedTargetRegressor(Ridge(), transformer=backward, check_inverse=False),
+    ):
+        with pytest.raises(ConversionError, match="got FunctionTransformer; train the regressor on values that are"):
+            from_sklearn(fitted(turned, IRIS, y))
 
 
 @pytest.mark.parametrize("labels", [["a", "b", "c"], [10, -3, 7], [0.0, 1.0, 2.0]])
@@ -292,6 +350,9 @@ class Louder(LogisticRegression):
         (CalibratedClassifierCV(), "got CalibratedClassifierCV; convert the estimator that it calibrates"),
         (Louder(), r"got .*Louder; use MLPClassifier"),
         (StandardScaler(), "StandardScaler must be of a class that can be converted, got StandardScaler; use MLPCl"),
+        (PoissonRegressor(), "got PoissonRegressor; train a linear model, as Ridge, on the logarithms"),
+        (IsotonicRegression(), "got IsotonicRegression; use MLPRegressor or a linear model"),
+        (RANSACRegressor(), "RANSACRegressor must hold a fitted estimator; call `fit` first"),
         (object(), r"object must be of a class that can be converted, got builtins\.object"),
     ],
 )
@@ -305,6 +366,8 @@ def test_what_is_no_network(estimator, message):
     [
         (PolynomialFeatures(), "step 'step' must be .*, got PolynomialFeatures; make the features before encryption"),
         (OneHotEncoder(), "got OneHotEncoder; make the features before encryption"),
+        (Nystroem(n_components=3), "got Nystroem; make the features before encryption"),
+        (FunctionTransformer(np.log1p), "got FunctionTransformer; make the features before encryption"),
         (MinMaxScaler(clip=True), r"step 'step' must not clip, got MinMaxScaler\(clip=True\); fit it with clip=False"),
         (MaxAbsScaler(clip=True), "must not clip"),
     ],
