@@ -1,6 +1,8 @@
 """The code in the README and in the documents runs as it stands."""
 
 import re
+from fnmatch import fnmatch
+from itertools import product
 from pathlib import Path
 
 import pytest
@@ -86,3 +88,31 @@ def test_every_order_that_documents_state_has_its_verdict() -> None:
     }
     every = tuple(sum(column) for column in zip(*(map(int, counts) for _, *counts in stated), strict=True))
     assert f"| all | {' | '.join(map(str, every))} |" in text
+
+
+def rooms() -> dict[str, set[str]]:
+    """What docs/architecture.md names of each folder: patterns of its modules, none where it speaks of all at once."""
+    text = (ROOT / "docs/architecture.md").read_text(encoding="utf-8")
+    listing = text[text.index("## The rooms") : text.index("## Words")].split("```")[1]
+    found: dict[str, set[str]] = {}
+    way: list[list[str]] = []
+    for line in listing.splitlines():
+        if begun := re.match(r"( {0,4})(?! )((?:[a-z_]+/ ?)*)", line):  # a folder, or files of the one above
+            folders = re.findall(r"[a-z_]+", begun[2])
+            way = [*way[: len(begun[1]) // 2], *[folders][: len(folders)]]
+        for folder in map("/".join, product(*way)):
+            found.setdefault(folder, set()).update(re.findall(r"([\w*]+)\.py", line))
+    return found
+
+
+@pytest.mark.parametrize("package", ["intnn", "he", "plaintext_models"])
+def test_every_module_stands_in_its_room(package: str) -> None:
+    listed = rooms()
+    assert len([folder for folder in listed if folder.split("/")[0] == package]) > 5
+    for path in sorted((ROOT / package).rglob("*.py")):
+        folder, module = path.parent.relative_to(ROOT).as_posix(), path.stem
+        if folder != package and module != "__init__" and (named := listed.get(folder)):
+            assert any(fnmatch(module, pattern) for pattern in named), f"{folder} lacks {module}.py"
+    for folder, named in listed.items():
+        for pattern in named if folder.startswith(f"{package}/") else ():
+            assert any((ROOT / folder).glob(f"{pattern}.py")), f"{folder} has no {pattern}.py"

@@ -124,8 +124,8 @@ def compile_approximate(
         images: the least number of images that one evaluation serves; see `compile_exact`.
         input_range: the least and the greatest value that an input may have; the client refuses others.
         max_error: the largest error of a logit, bounded for the worst input, that the parameters may cause. By default
-            it is 0.2, or a 64th of what a logit may reach if that is less. Clients accept more than 1 only by a
-            `Policy(max_error=...)` of their own.
+            it is 0.2, or a 64th of the largest absolute value that a logit can have, if that is less. Clients accept
+            more than 1 only by a `Policy(max_error=...)` of their own.
         packing: see `compile_exact`. For `"throughput"`, a network whose activations are all squares uses both parts of
             the complex slots.
         security: `"128"`, classical, by the table of 2024; `"128-2018"` for comparison with older tools; or

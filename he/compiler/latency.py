@@ -17,8 +17,8 @@ import numpy as np
 
 from he.circuit.packing import InputLayout, OutputLayout, Packing
 from he.compiler.diagonals import Diagonals
-from he.compiler.entrance import Entrance, gather, taps_of
 from he.compiler.evaluate import activate_with_power
+from he.compiler.gathering import Gathering, gather, taps_of
 from he.compiler.linear import LinearMap, power_of_two, width_of
 from he.compiler.ranges import Guard
 from he.compiler.recorders import recorder_of
@@ -137,7 +137,7 @@ def lower(
     hidden = constants if encrypts_tables else None
     recorder = recorder_of(packing.slots, sketched=sketched, encrypts=encrypts, constants=hidden)
     left = list(chosen)
-    entrance = Entrance.of(packing, _firsts(stages))
+    gathering = Gathering.of(packing, _firsts(stages))
     values: list[int] = []  # of every layer, behind its activations
     entries: list[int | None] = []
     widths, sums, guarded = _widths_read(stages), [], {guard.layer: guard for guard in guards}
@@ -147,14 +147,14 @@ def lower(
                 values[-1] = activate(recorder, values[-1], stage)
                 continue
             values[-1], power = activate_with_power(recorder, values[-1], stage, guard.power)
-            width = width_of(_maps(stages)[guard.layer]) if widths[guard.layer] else entrance.layout.width
+            width = width_of(_maps(stages)[guard.layer]) if widths[guard.layer] else gathering.layout.width
             total = recorder.scalar_dot([power], [1.0], 0.0)  # units of padding are 0
             sums.append(_sum_periods(recorder, total, packing.lanes, width * packing.lanes, 2))
             continue
         number, schedule = len(values), left.pop(0)
         if not widths[number]:
             entries.append(None)
-            values.append(_first_layer(recorder, stage, entrance, schedule, encode))
+            values.append(_first_layer(recorder, stage, gathering, schedule, encode))
         else:
             read = [values[layer] for layer in _reads(stage, number)]
             entries.append(read[-1])
@@ -163,8 +163,8 @@ def lower(
             values.append(_next_layer(recorder, met, stage, each, packing, schedule, encode))
     last = _maps(stages)[-1]
     program = relinearised_once(recorder.program(packing.slots, [values[-1], *sums], len(sums)))
-    width = width_of(last) if len(values) > 1 else entrance.layout.width
-    return Lowered(program, entrance.layout, OutputLayout(packing, width, last.outputs), tuple(entries), chosen)
+    width = width_of(last) if len(values) > 1 else gathering.layout.width
+    return Lowered(program, gathering.layout, OutputLayout(packing, width, last.outputs), tuple(entries), chosen)
 
 
 def sketches(
@@ -174,11 +174,11 @@ def sketches(
 
     Such a program shows what a schedule costs. A later layer's only input is the value that the layer reads.
     """
-    entrance = Entrance.of(packing, _firsts(stages))
+    gathering = Gathering.of(packing, _firsts(stages))
 
     def sketch_first(linear: LinearMap, schedule: Schedule) -> Program:
         recorder = recorder_of(packing.slots, sketched=True, encrypts=encrypts)
-        return recorder.program(packing.slots, [_first_layer(recorder, linear, entrance, schedule, encode)])
+        return recorder.program(packing.slots, [_first_layer(recorder, linear, gathering, schedule, encode)])
 
     def sketch_next(linear: LinearMap, widths: Sequence[int], each: Sequence[Diagonals], schedule: Schedule) -> Program:
         recorder = recorder_of(packing.slots, sketched=True, encrypts=encrypts)
@@ -240,8 +240,10 @@ def _widths_read(stages: Sequence[Stage]) -> list[list[int]]:
     return [[widths[read] for read in _reads(linear, i) if read != INPUT] for i, linear in enumerate(maps)]
 
 
-def _first_layer(recorder: Recorder, linear: LinearMap, entrance: Entrance, schedule: Schedule, encode: Encode) -> int:
-    layout, part = entrance.layout, entrance.parts[id(linear)]
+def _first_layer(
+    recorder: Recorder, linear: LinearMap, gathering: Gathering, schedule: Schedule, encode: Encode
+) -> int:
+    layout, part = gathering.layout, gathering.parts[id(linear)]
     packing = layout.packing
 
     @cache

@@ -1,4 +1,4 @@
-"""How a client's inputs reach the first layers: gathered, each into the slots of the units that read it."""
+"""How a client's inputs are gathered for the first layers: each into the slots of the units that read it."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from he.compiler.linear import LinearMap, width_of
 from he.ring.params import ParameterError
 
 
-class Entrance(NamedTuple):
-    """How a client's inputs reach the first layers, those that read the network's input.
+class Gathering(NamedTuple):
+    """How a client's inputs are gathered for the first layers, those that read the network's input.
 
     Attributes:
         layout: the layout of all of their inputs.
@@ -24,8 +24,8 @@ class Entrance(NamedTuple):
     parts: dict[int, range]
 
     @staticmethod
-    def of(packing: Packing, firsts: Sequence[LinearMap]) -> Entrance:
-        """Return the entrance of these layers; the taps of each begin a ciphertext."""
+    def of(packing: Packing, firsts: Sequence[LinearMap]) -> Gathering:
+        """Return how the inputs of these layers are gathered; the taps of each begin a ciphertext."""
         tables = [gather(first) for first in firsts]
         width = max(len(table) for table in tables)
         each = packing.copies(width) * (1 if packing.split_rows else packing.rows)  # taps in a ciphertext
@@ -36,7 +36,7 @@ class Entrance(NamedTuple):
             more = count * each - table.shape[1] if len(firsts) > 1 else 0
             padded.append(np.pad(table, ((0, width - len(table)), (0, more)), constant_values=-1))
             begin += count
-        return Entrance(InputLayout.of(packing, firsts[0].inputs, np.concatenate(padded, axis=1)), parts)
+        return Gathering(InputLayout.of(packing, firsts[0].inputs, np.concatenate(padded, axis=1)), parts)
 
 
 def gather(linear: LinearMap) -> np.ndarray:
