@@ -111,7 +111,7 @@ def compile(  # noqa: A001 - what it is, and nothing else is compiled here
     names = tuple(getattr(model, "feature_names_in_", ())) or names_of(samples)
     require_names(samples, names, "samples")
     given = floats_of(samples, None)
-    graph = meant(graph_of(model, given[:1]), task)
+    graph = meant(_converted(model, given[:1]), task)
     x = floats_of(samples, graph.input_shape)
     if len(x) < FEWEST_SAMPLES:
         raise ValueError(f"`samples` must hold at least {FEWEST_SAMPLES} rows, got {len(x)}")
@@ -155,6 +155,17 @@ def compile(  # noqa: A001 - what it is, and nothing else is compiled here
         fitting_seconds=chosen.fitting_seconds,
         compiling_seconds=chosen.compiling_seconds,
     )
+
+
+def _converted(model: Any, example: FloatArray) -> Graph:
+    """Return the float graph of a model, refused under the names that its arguments have here."""
+    try:
+        return graph_of(model, example)
+    except (TypeError, ValueError) as refusal:
+        told = str(refusal).replace("`module`", "`model`").replace("`example`", "`samples`")
+        if type(refusal) not in (TypeError, ValueError) or told == str(refusal):
+            raise
+        raise type(refusal)(told) from refusal
 
 
 def _doubts(graph: Graph, x: FloatArray, chosen: Candidate) -> Iterator[str]:

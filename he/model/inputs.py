@@ -152,6 +152,9 @@ def floats_of(samples: ArrayLike, shape: tuple[int, ...] | None, name: str = "sa
     values = reals(values, name)
     if shape is not None:
         return batched(values, shape, name)
+    if values.ndim < 2:
+        remedy = f"pass {name.strip('-')}[:, None] where each input is one number"
+        raise ValueError(f"`{name}` must be a batch of inputs [n, ...], got shape {values.shape}; {remedy}")
     if not len(values):
         raise ValueError(f"`{name}` must hold at least one row, got none")
     return values

@@ -16,6 +16,7 @@ from intnn.convert.labels import class_labels
 from intnn.network.fold import fold_scales
 from intnn.network.graph import Graph
 from plaintext_models.bridge.agreement import EXAMPLES, require_equal_floats
+from plaintext_models.bridge.plain import require_no_lookups
 from plaintext_models.bridge.reading.reader import Reader
 from plaintext_models.bridge.tracing.capture import Captured, capture, capture_program
 from plaintext_models.bridge.tracing.program_file import read_program
@@ -56,7 +57,7 @@ def from_torch(
             weights that are NaN or complex), has an operator that no graph has, or computes something else than its
             graph; the example has no batch axis or no floats; or ``classes`` are not as many as the outputs.
     """
-    rows = None if example is None else _checked(example)
+    rows = None if example is None else _checked(example, module)
     if isinstance(module, (str, os.PathLike)) and os.fspath(module).endswith(".pt2"):
         module = read_program(module)
     with torch.random.fork_rng(devices=[]):
@@ -91,14 +92,16 @@ def _graph(
     return graph
 
 
-def _checked(example: Any) -> Tensor:
-    """The example in float64: as many of its inputs as are looked at."""
+def _checked(example: Any, module: Any) -> Tensor:
+    """The example of a module in float64: as many of its inputs as are looked at."""
     if isinstance(example, (tuple, list, dict)):
         raise TypeError(f"`example` must be one tensor, got a {type(example).__name__}; a graph has one input")
     if not isinstance(example, (Tensor, np.ndarray)):
         raise TypeError(f"`example` must be a tensor [batch, ...], got {type(example).__name__}")
     is_float = example.is_floating_point() if isinstance(example, Tensor) else example.dtype.kind == "f"
     if not is_float:
+        if isinstance(module, nn.Module):
+            require_no_lookups(module)
         raise ValueError(
             f"`example` must hold floats as the module is given them, got {example.dtype}; divide images by 255, say"
         )

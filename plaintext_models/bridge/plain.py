@@ -37,13 +37,35 @@ def require_plain_modules(module: nn.Module) -> None:
     """
     _require_module(module)
     if isinstance(module, torch.jit.ScriptModule):
-        raise TypeError(f"`module` must be the module that was scripted, got {type(module).__name__}")
+        raise TypeError(
+            f"`module` must be the module that was scripted, got {type(module).__name__}; where that is lost, export "
+            "this one to ONNX, by torch.onnx.export(..., dynamo=False)"
+        )
     for name, layer in module.named_modules(prefix="module"):
         require_plain(layer, name, parametrised=True)
         for key, buffer in layer.named_buffers(name, recurse=False):
             if buffer.is_meta or buffer.is_complex() or torch.isnan(buffer).any():
                 kind = "no values" if buffer.is_meta else "complex numbers" if buffer.is_complex() else "NaN"
                 raise ValueError(f"`module` must have buffers of real numbers, got {kind} in {key}")
+
+
+def require_no_lookups(module: nn.Module, prefix: str = "") -> None:
+    """Refuse embeddings, where inputs are integers or should be.
+
+    Args:
+        module: A module.
+        prefix: Its name.
+
+    Raises:
+        ValueError: It is an embedding, or one of its modules is; the message names it.
+    """
+    for name, layer in module.named_modules(prefix=prefix):
+        if isinstance(layer, nn.Embedding | nn.EmbeddingBag):
+            raise ValueError(
+                f"`module` must be made of what a graph has, got an embedding in `{name or 'module'}` "
+                f"({type(layer).__name__}), which looks integers up; leave it out, and give the vectors that it looks "
+                "up as inputs"
+            )
 
 
 def _require_module(module: nn.Module) -> None:

@@ -148,10 +148,10 @@ class Draft:
             if height == width == 1:
                 return self.add(Dense(weight, bias), self.laid(whole, (channels,)))
             return self.add(Conv2d(weight[:, :, None, None], bias, steps), self.laid(whole, (channels, height, width)))
-        raise UnsupportedError(
-            "elements in another order or number",
-            "permute, slice or flip only along channels, or right before a linear layer",
-        )
+        remedy = "permute, slice or flip only along channels, or right before a linear layer"
+        if value.node == INPUT:  # as of images with channels last
+            remedy += "; or give inputs in the order that layers take, channels first, and leave it out of the module"
+        raise UnsupportedError("elements in another order or number", remedy)
 
     def _layouts(self, value: Value) -> Iterator[tuple[tuple[int, int, int], tuple[int, int]]]:
         """Images that a node's output may be taken for, and the steps between pixels of them that a value may have."""

@@ -35,7 +35,7 @@ CHECKS = frozenset({"_assert_tensor_metadata", "_assert_scalar", "_assert_async"
 _SCORES = "return the scores, and take the largest of what `Graph.predict` or the client gives"
 _ACTIVATE = "use an activation that a graph has: relu, leaky_relu, elu, gelu, silu, softplus, tanh, sigmoid, hardtanh"
 _FIXED = "use BatchNorm, whose statistics are fixed after training, and fine-tune"
-_BRANCH = "let nothing but activations depend on values"
+_BRANCH = "let nothing but activations depend on values: leaky_relu or hardtanh in place of torch.where, say"
 _SEQUENCE = "use dense layers, convolutions and pooling"
 #: Modules that have no place in a graph, whichever of their operators is met first: what they are.
 MODULES: Mapping[str, str] = MappingProxyType({"MultiheadAttention": "attention"})

@@ -1,6 +1,7 @@
 """From a module to a program of ATen's operators: torch's own export, of a copy in float64 and in evaluation mode."""
 
 import contextlib
+import traceback
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
@@ -11,7 +12,7 @@ from torch import Tensor, fx, nn
 from torch.export import ExportedProgram
 
 from intnn.layers.nodes import Shape
-from plaintext_models.bridge.plain import require_plain_modules
+from plaintext_models.bridge.plain import require_no_lookups, require_plain_modules
 from plaintext_models.bridge.reading.operators import CHECKS
 from plaintext_models.bridge.reading.reader import answer
 from plaintext_models.bridge.tracing.quiet import quiet
@@ -141,15 +142,26 @@ def _run(module: nn.Module, inputs: Tensor, given: tuple[int, ...]) -> Any:
         return _called(module, inputs)
     except Exception as error:
         failure = error
+    where, layer = _place(module, failure)
+    if layer is not None:
+        require_no_lookups(layer, where)
     try:
         _called(module, inputs.new_zeros(1, *given))
     except Exception:
         others = "; give several inputs as one, and let the module split it" * isinstance(failure, TypeError)
         raise ValueError(
             f"`module` must run on a batch like `example`, {list(inputs.shape)}, in float64 on the CPU, got "
-            f"{_said(failure)}{others}"
+            f"{_said(failure)}{where and f' in `{where}` ({type(layer).__name__})'}{others}"
         ) from failure
     raise ValueError(f"`example` must have a batch axis, got shape {given}; give example[None]")
+
+
+def _place(module: nn.Module, failure: Exception) -> tuple[str, nn.Module | None]:
+    """The name of the innermost module in which running failed, empty for the whole, and it."""
+    names = {id(layer): name for name, layer in module.named_modules()}
+    running = [frame.f_locals.get("self") for frame, _ in traceback.walk_tb(failure.__traceback__)]
+    layer = next((one for one in reversed(running) if isinstance(one, nn.Module) and id(one) in names), None)
+    return ("", None) if layer is None else (names[id(layer)], layer)
 
 
 def _called(module: nn.Module, inputs: Tensor) -> Any:
@@ -170,8 +182,8 @@ def _require_one_output(output: Any) -> None:
 def _untraceable(error: Exception) -> ValueError:
     if "data-dependent" in str(error).lower() or "DataDependent" in type(error).__name__:
         return ValueError(
-            "`module` must compute the same operators for every input, got control flow that depends on values "
-            f"({_said(error)}); use activations in place of `if`, or torch.where"
+            "`module` must compute the same operators for every input, got control flow that depends on values, or a "
+            f"number taken out of a tensor ({_said(error)}); use activations in place of `if`, and no .item()"
         )
     return ValueError(
         f"`module` must be one that torch.export can trace, got {_said(error)}; use torch's operators "

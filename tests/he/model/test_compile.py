@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch import nn
 
 import he
 from he.circuit.residues import ResidueCircuit
@@ -319,3 +320,8 @@ def test_a_long_search_says_what_it_tries(graph, x, capsys, monkeypatch):
     monkeypatch.setattr("he.model.compile.PATIENCE", 0.0)
     he.compile(graph, x, exact=False, **INSECURE)
     assert "approximate, polynomials of degrees" in capsys.readouterr().err
+
+
+def test_a_module_is_refused_under_the_names_of_the_arguments():
+    with pytest.raises(ValueError, match=r"`model` must run on a batch like `samples`.* in `1` \(Linear\)$"):
+        he.compile(nn.Sequential(nn.ReLU(), nn.Linear(5, 2)), np.zeros((9, 6)))

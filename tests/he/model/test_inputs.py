@@ -122,6 +122,11 @@ def test_what_is_no_array_of_numbers_says_what_to_pass(given, message):
         floats_of(given, None)
 
 
+def test_inputs_of_one_number_need_an_axis_of_their_own():
+    with pytest.raises(ValueError, match=r"a batch of inputs .*, got shape \(9,\); pass samples\[:, None\] where"):
+        floats_of(np.zeros(9), None)
+
+
 class Table:
     """An array whose columns have names, as tables of pandas and polars do."""
 

@@ -25,6 +25,17 @@ class Counting(nn.Module):
         return x * self.seen
 
 
+class Placed(nn.Module):
+    """A layer, and an embedding of places, which are no inputs."""
+
+    def __init__(self, width):
+        super().__init__()
+        self.places, self.layer = nn.Embedding(6, 2), nn.Linear(width, 2)
+
+    def forward(self, x):
+        return self.layer(x) + self.places(torch.arange(6)).sum(0)
+
+
 def within(layer):
     """A layer with a name of its own, in a network."""
     return nn.Sequential(nn.Identity(), nn.Sequential(layer))
@@ -47,6 +58,11 @@ MODULES = {
     "several inputs": (nn.Bilinear(6, 6, 2), "on a batch like `example`, .*TypeError.*; give several inputs as one"),
     "a counter": (nn.Sequential(nn.Linear(6, 2), Counting()), r"stay as it is .*changes 1\.seen"),
     "another size": (nn.Linear(5, 2), "run on a batch like .*RuntimeError: .*shapes cannot be multiplied"),
+    "another size within": (within(nn.Linear(5, 2)), r"shapes cannot be multiplied.* in `1\.0` \(Linear\)$"),
+    "a number of a tensor": (controlled(lambda x: x * float(x.max())), r"a number taken out of .*and no \.item\(\)"),
+    "an embedding": (within(nn.Embedding(5, 2)), r"an embedding in `1\.0` \(Embedding\), which .*give the vectors"),
+    "several embeddings": (nn.EmbeddingBag(5, 2), r"in `module` \(EmbeddingBag\)"),
+    "an embedding of something else": (Placed(5), r"shapes cannot be multiplied.* in `layer` \(Linear\)$"),
     "an error of its own": (controlled(lambda x: {}[len(x)]), "run on a batch like .*KeyError: 3"),
     "nothing": (nn.Sequential(nn.Linear(6, 2), Call(lambda x: None)), "one tensor, got NoneType"),
     "lazy": (nn.Sequential(nn.Linear(6, 2), nn.LazyLinear(2)), r"module\.1 that waits for its first input"),
@@ -121,6 +137,12 @@ def test_examples_that_are_none(name):
     example, error, message = EXAMPLES[name]
     with pytest.raises(error, match=message):
         from_torch(nn.Linear(6, 2), example)
+
+
+def test_integers_for_an_embedding():
+    with pytest.raises(ValueError, match=r"an embedding in `1\.0` \(Embedding\)"):
+        from_torch(within(nn.Embedding(5, 2)), torch.ones(2, 6, dtype=torch.int64))
+    assert from_torch(Placed(6), torch.rand(2, 6)).output_shape == (2,)
 
 
 @pytest.mark.parametrize(

@@ -40,7 +40,7 @@ OPERATORS = {
     "a gate": (within(Call(lambda x: x * torch.tanh(x))), VECTOR, "a product of two values"),
     "a quotient": (within(Call(lambda x: 1 / x)), VECTOR, "got a division|got reciprocal"),
     "normalised rows": (within(Call(F.normalize)), VECTOR, "linalg_vector_norm.*BatchNorm"),
-    "torch.where": (within(Call(lambda x: torch.where(x > 0, x, 0 * x))), VECTOR, "got gt.*activations"),
+    "torch.where": (within(Call(lambda x: torch.where(x > 0, x, 0 * x))), VECTOR, "got gt.*in place of torch.where"),
     "a maximum of two": (within(Call(lambda x: torch.maximum(x, -x))), VECTOR, "the larger or smaller of two values"),
     "einsum": (within(Call(lambda x: torch.einsum("bf,fo->bo", x, torch.ones(6, 2)))), VECTOR, "einsum.*use nn.Linear"),
     "attention": (within(Call(lambda x: F.scaled_dot_product_attention(x, x, x))), IMAGE, "scaled_dot_product"),
@@ -69,6 +69,8 @@ OPERATORS = {
                                   "differs along the batch"),
     "rows of an image turned": (nn.Sequential(Call(lambda x: x.flip(2)), nn.Conv2d(4, 1, 3)), IMAGE,
                                 "elements in another order.*right before a linear layer"),
+    "channels last": (nn.Sequential(Call(lambda x: x.permute(0, 3, 1, 2)), nn.Conv2d(8, 1, 3)), IMAGE,
+                      "elements in another order.*or give inputs in the order that layers take, channels first"),
     "images upside down": (Call(lambda x: (2 * x).flip(2)), IMAGE, "elements in another order or number as output"),
 }  # fmt: skip
 
