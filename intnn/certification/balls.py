@@ -53,17 +53,23 @@ def real_ball(
 
     Raises:
         TypeError: ``network`` is no `IntNetwork`, or ``images`` holds no floats.
-        ValueError: An image is outside [least, greatest], ``radius`` is negative or not finite, or
-            `IntNetwork.quantise_input` refuses the images.
+        ValueError: An image is outside [least, greatest], these are not finite or not in order, ``radius`` is negative
+            or not finite, or `IntNetwork.quantise_input` refuses the images.
+
+    Warns:
+        UserWarning: What `IntNetwork.quantise_input` warns of.
     """
     x = batched(reals(images, "images"), instance(network, IntNetwork, "network").input_shape, "images")
     radius, least, greatest = real(radius, "radius"), real(least, "least"), real(greatest, "greatest")
     if not 0 <= radius < np.inf:
         raise ValueError(f"`radius` must be from 0 and finite, got {radius}")
+    if not -np.inf < least <= greatest < np.inf:
+        raise ValueError(f"`least` and `greatest` must be finite and in order, got {least} and {greatest}")
     if not (least <= x.min() and x.max() <= greatest):  # false for NaN, too
         raise ValueError(f"`images` must lie in [{least}, {greatest}], got [{x.min()}, {x.max()}]")
     low, high = np.maximum(-_below(-x, radius), least), np.minimum(_below(x, radius), greatest)
-    return Interval(network.quantise_input(low), network.quantise_input(high))
+    network.quantise_input(x)  # which may warn of the scale of images: their balls may have any
+    return Interval(network.round_input(low), network.round_input(high))
 
 
 def _below(x: FloatArray, radius: float) -> FloatArray:

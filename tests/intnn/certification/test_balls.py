@@ -1,5 +1,6 @@
 """Boxes of integers around real and integer balls, against exact fractions."""
 
+import warnings
 from fractions import Fraction
 
 import numpy as np
@@ -66,6 +67,19 @@ def test_an_integer_ball_ends_at_the_domain(x, steps, lowest):
 def test_other_balls_are_refused(images, radius, message):
     with pytest.raises(ValueError, match=message):
         real_ball(network(IntDomain(0, 1), 1.0), images, radius)
+
+
+@pytest.mark.parametrize(("least", "greatest"), [(1.0, 0.0), (np.nan, 1.0), (0.0, np.inf)])
+def test_ends_that_are_none_are_refused(least, greatest):
+    with pytest.raises(ValueError, match="`least` and `greatest` must be finite and in order"):
+        real_ball(network(IntDomain(0, 1), 1.0), np.array([[0.5]]), 0.1, least, greatest)
+
+
+def test_a_ball_that_is_far_larger_than_its_images_is_no_matter_of_their_scale():
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        box = real_ball(network(IntDomain(0, 3), 3.0), np.random.default_rng(0).random((40, 1)), 9.0, -9.0, 9.0)
+    assert (box.lo.min(), box.hi.max()) == (0, 3)
 
 
 def test_a_ball_of_another_network_is_refused():
