@@ -100,13 +100,13 @@ _REMEDIES: Mapping[str, str] = MappingProxyType(
         "ConvInteger": "quantise the model statically (QDQ), or convert its float original",
         "ConvTranspose": "use a convolution",
         "DynamicQuantizeLinear": "quantise the model statically (QDQ), or convert its float original",
-        "GRU": "unrolled networks of dense layers can be read, recurrent ones cannot",
+        **dict.fromkeys(("GRU", "LSTM", "RNN"), "unrolled networks of dense layers can be read, recurrent ones cannot"),
         "InstanceNormalization": "train with BatchNormalization, whose factors are constants",
-        "LSTM": "unrolled networks of dense layers can be read, recurrent ones cannot",
         "LayerNormalization": "train with BatchNormalization, whose factors are constants",
         "GroupNormalization": "train with BatchNormalization, whose factors are constants",
         "MatMulInteger": "quantise the model statically (QDQ), or convert its float original",
         "Mish": "train with SiLU or GELU, which are close to it",
+        **dict.fromkeys(("Resize", "Upsample"), "give the model images of the size that it works on"),
         "Softmax": "a softmax is read at the end alone, where it is left to the client",
         "LogSoftmax": "a softmax is read at the end alone, where it is left to the client",
     }
@@ -311,7 +311,7 @@ def _input_shape(given: Any) -> tuple[int, ...]:
     batch, *rest = sides
     if batch.HasField("dim_value") and batch.dim_value not in (0, 1):
         raise ConversionError(
-            place, f"must have an open batch axis or one of 1, got {batch.dim_value}", "export it for one row"
+            place, f"must have an open batch axis or one of 1, got {batch.dim_value}", "export it for one row or any"
         )
     for side in rest:
         if not side.HasField("dim_value") or side.dim_value < 1:

@@ -82,6 +82,10 @@ def scaled_by(shape):
         (lambda m: m.add("Conv", "x", m.tensor(np.full((1, 2, 3, 3), np.nan))), "`weight` must be finite"),
         (lambda m: m.add("Conv", "x", "x"), "must have a constant as operand 1"),
         (lambda m: m.add("ReduceMean", "x", axes=[1]), "must be over all spatial axes"),
+        (
+            lambda m: m.add("Resize", "x", "", m.tensor([1, 1, 2, 2])),
+            r"\(Resize, .*give the model images of the size that it works on",
+        ),
         (lambda m: m.add("Cast", "x", to=TensorProto.FLOAT16), "must cast to float32 or float64"),
         (lambda m: m.add("Cast", "x", to=TensorProto.INT64), "what integers look up, as embeddings do, as vectors"),
         (lambda m: m.add("Mish", m.add("Transpose", "x", perm=[1, 0, 2, 3])), r"\(Mish"),  # not what stands around it
