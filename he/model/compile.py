@@ -36,7 +36,7 @@ from intnn.values.arrays import FloatArray, real
 ATTEMPTS = 3  # at a circuit for integers, the networks cheaper each time
 
 WEAK = 0.97  # an agreement below it is no footnote
-PATIENCE = 10.0  # seconds without a word
+PATIENCE = 2.0  # seconds without a word
 SHOWN = 5  # rows and features that a warning names
 FEW_SAMPLES = 100  # of fewer, no more than some 20 are held out, one of which is more than may be missing
 
@@ -79,7 +79,7 @@ def compile(  # noqa: A001 - what it is, and nothing else is compiled here
             where a deep network may take minutes for an answer: `he.estimate` says so.
         security: see `he.Parameters`.
         progress: called with a line for every step and every choice; by default lines go to stderr once it has taken
-            ten seconds.
+            two seconds.
 
     Returns:
         The circuit, with the network that it computes, how far that agrees with the model, and the reasons.
