@@ -17,7 +17,7 @@ from plaintext_models.defences.defence import Defended
 from plaintext_models.defences.registry import DEFENCES
 from plaintext_models.determinism import deterministic
 from plaintext_models.evaluation.card import Effort
-from plaintext_models.evaluation.judge import Share, Unnoticed, guarded, judge
+from plaintext_models.evaluation.judge import Share, Unnoticed, guarded, judge, reached
 from plaintext_models.evaluation.runner import evaluate
 from plaintext_models.zoo.make import make, untrained
 from plaintext_models.zoo.recipe import Recipe
@@ -135,7 +135,7 @@ def clean(defended: Defended, making: Making) -> Share:
     wrong = []
     for images, labels in zip(*tests, strict=True):
         judged, goal = _judged(defended, labels)
-        wrong.append(judge(judged, images, goal, images, draws=Effort().draws).broken)
+        wrong.append(reached(judged, images, goal, draws=Effort().draws))
     return Share.of(~torch.cat(wrong))
 
 

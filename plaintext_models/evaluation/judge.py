@@ -276,6 +276,18 @@ def judge(
     return Verdict(*allowed, reached, clean.reached, once, look.chance, distances, tuple(complaints))
 
 
+def reached(target: Target, images: Tensor, goal: Goal, *, draws: int = 1) -> Tensor:
+    """Whether images [batch, *shape] reach a goal as they are, [batch]: what `judge` finds of clean ones.
+
+    Args:
+        target: The model.
+        images: Clean images.
+        goal: What is to be reached.
+        draws: Forwards that vote, from 1; for stochastic targets.
+    """
+    return _look(target, images, goal, draws).reached
+
+
 @dataclass(frozen=True, eq=False)
 class _Look:
     """Whether images reach a goal, in several forwards.
