@@ -6,8 +6,6 @@ from tests.cuda import checks_of, simulated
 
 MODULE = "tests.bench.cases.gpu_simulation"
 
-pytestmark = pytest.mark.timeout(900)  # all of it is one set-up, which took 370 s on a machine of half the usual speed
-
 
 @pytest.fixture(scope="module")
 def outcomes():
