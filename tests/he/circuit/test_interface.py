@@ -93,7 +93,8 @@ def test_one_image_without_a_batch_is_refused_when_it_is_prepared():
 
 
 @pytest.mark.parametrize(
-    ("values", "said"), [(np.zeros((0, 3)), "must hold one image or more, got none"), ([[1.0], [1.0, 2.0]], "equal lengths")]
+    ("values", "said"),
+    [(np.zeros((0, 3)), "must hold one image or more, got none"), ([[1.0], [1.0, 2.0]], "equal lengths")],
 )
 def test_empty_batches_and_ragged_rows_are_refused_at_either_door(values, said):
     client = Client(compile_exact(network(0, 3, 2.0), security="insecure").interface, policy=INSECURE)
