@@ -9,7 +9,8 @@ from typing import NamedTuple
 
 from llvmlite import ir
 
-from he.kernels.instructions.lanes import BYTES, LANES, MASK, WORDS, below, madd, splats, times, times_loosely, words
+from he.kernels.instructions.lanes import below, times
+from he.kernels.instructions.products import BYTES, LANES, MASK, WORDS, rest, splats, times_loosely, words
 from intnn.machine.simd import I64, Builder, Value, constant, load, splat, store
 
 LOOSE_BITS = 46  # of a prime
@@ -50,14 +51,14 @@ def lift_forward_4(b: Builder, x: Value, out: Value, stride: Value, *numbers: Va
     """
     *twiddles, one, shift, prime = numbers
     *twiddles, one, shift, p = splats(b, *twiddles, one, _biased(b, shift, prime, loose), prime)
-    v = [b.add(_rest(b, load(b, WORDS, place), one, p), shift) for place in _places(b, x, stride)]
+    v = [b.add(rest(b, load(b, WORDS, place), one, p), shift) for place in _places(b, x, stride)]
     _two_stages(b, v, _places(b, out, stride), twiddles, p, loose)
 
 
 def lift(b: Builder, x: Value, out: Value, one: Value, shift: Value, prime: Value, *, loose: bool) -> None:
     """Store x + shift as a forward transform takes it, for any x < 2**52; ``one`` is the quotient of 1."""
     p, one, shift = splats(b, prime, one, _biased(b, shift, prime, loose))
-    store(b, b.add(_rest(b, load(b, WORDS, x), one, p), shift), out)
+    store(b, b.add(rest(b, load(b, WORDS, x), one, p), shift), out)
 
 
 def lift_columns(
@@ -83,17 +84,11 @@ def lift_columns(
         there = b.select(b.icmp_signed("<", last, I64(i)), last, I64(i))
         rows.append(load(b, WORDS, b.add(x, b.mul(there, step))))
     for i, column in enumerate(_transposed(b, rows)):
-        store(b, b.add(_rest(b, b.add(column, shift), one, p), bias), out, BYTES * i)
+        store(b, b.add(rest(b, b.add(column, shift), one, p), bias), out, BYTES * i)
 
 
 def _biased(b: Builder, shift: Value, prime: Value, loose: bool) -> Value:
     return b.add(shift, b.mul(prime, I64(BIAS))) if loose else shift
-
-
-def _rest(b: Builder, x: Value, one: Value, p: Value) -> Value:
-    """Reduce the low 52 bits of x to their rest modulo p, or that plus p; ``one`` is the quotient of 1."""
-    q = madd(b, "h", words(0), x, one)
-    return b.and_(madd(b, "l", x, q, b.sub(words(1 << 52), p)), words(MASK))
 
 
 def _two_stages(b: Builder, v: list[Value], places: list[Value], twiddles: list[Value], p: Value, loose: bool) -> None:
@@ -187,7 +182,7 @@ def forward_last(
     one = splat(b, load(b, I64, quotients), LANES)  # the first power is 1
     for i, value in enumerate(v):
         if finished:
-            value = _rest(b, value, one, p) if loose else below(b, value, b.add(p, p))
+            value = rest(b, value, one, p) if loose else below(b, value, b.add(p, p))
             value = below(b, value, p)
         store(b, value, x, BYTES * i)
 

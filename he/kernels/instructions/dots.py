@@ -3,24 +3,14 @@
 Lists are addresses of rows in memory; what they are multiplied with may be packed to fewer bytes a word.
 """
 
+import itertools
 from collections.abc import Callable
 from operator import floordiv, mod
 
 from llvmlite import ir
 
-from he.kernels.instructions.lanes import (
-    BYTES,
-    LANES,
-    WORDS,
-    below,
-    divided,
-    madd,
-    ordered,
-    reduced,
-    splats,
-    times,
-    words,
-)
+from he.kernels.instructions.lanes import below, ordered, reduced, times
+from he.kernels.instructions.products import BYTES, LANES, WORDS, Sum, add_product, carried, divided, splats, words
 from intnn.machine.host import features
 from intnn.machine.simd import (
     I8,
@@ -28,6 +18,7 @@ from intnn.machine.simd import (
     Builder,
     Value,
     call,
+    concatenate,
     constant,
     load,
     prefetch,
@@ -73,8 +64,8 @@ def dot_pair(
     """
     p, inverse = splats(b, prime, inverse)
     for k, sums in enumerate(_two_dots(b, x, y, z, offset, width, count, ir.IntType(1)(1))):
-        for (low, high), row in zip(sums, (out_y, out_z), strict=True):
-            store(b, reduced(b, low, high, p, inverse), row, BYTES * k)
+        for total, row in zip(sums, (out_y, out_z), strict=True):
+            store(b, reduced(b, total, p, inverse), row, BYTES * k)
 
 
 def add_products(
@@ -91,7 +82,7 @@ def add_products(
         for table, shift in ((x, octets), (y, offset), (z, offset)):
             ask(b, table, i, shift)
         left, right = listed_packed(b, x, i, offset, width), [listed(b, table, i, offset) for table in (y, z)]
-        return [madd(b, "lhlh"[i], total, left, right[i // 2]) for i, total in enumerate(sums)]
+        return added(b, sums, [left], right)
 
     for i, total in enumerate(loop(b, count, before, body)):
         store(b, total, sums, BYTES * i)
@@ -103,9 +94,9 @@ def finish_products(
     """Add sums of at most 28 products, divided by 2**52 modulo p, to what two places hold: 0 at the start."""
     p, inverse = splats(b, prime, inverse)
     for i, out in enumerate((out_y, out_z)):
-        low, high = (load(b, WORDS, sums, BYTES * (2 * i + half)) for half in range(2))
+        total = Sum(*(load(b, WORDS, sums, BYTES * (2 * i + half)) for half in range(2)))
         before = b.select(start, words(0), load(b, WORDS, out))
-        store(b, below(b, b.add(reduced(b, low, high, p, inverse), before), p), out)
+        store(b, below(b, b.add(reduced(b, total, p, inverse), before), p), out)
 
 
 def permuted_dot_pair(
@@ -117,7 +108,7 @@ def permuted_dot_pair(
     width: Value,
     count: Value,
     asks: Value,
-    added: Value,
+    addend: Value,
     w: Value,
     r: Value,
     r_quotient: Value,
@@ -129,7 +120,7 @@ def permuted_dot_pair(
     prime: Value,
     inverse: Value,
 ) -> None:
-    """`dot_pair`, plus ``added`` w to the first, permuted: vectors change their places, and lanes within a vector.
+    """`dot_pair`, plus ``addend`` w to the first, permuted: vectors change their places, and lanes within a vector.
 
     For each vector, ``places`` has its place, a multiple of 64 bytes, plus the number of one of eight ``orders``. r is
     2**52 modulo p. ``asks`` is whether to `ask` for what comes next, and ``past`` whether vectors are stored past the
@@ -138,12 +129,11 @@ def permuted_dot_pair(
     p, inverse, w, r, r_quotient = splats(b, prime, inverse, w, r, r_quotient)
     factor = times(b, w, r, r_quotient, p)
     for k, sums in enumerate(_two_dots(b, x, y, z, offset, width, count, asks)):
-        addend, (low, high) = load(b, WORDS, b.add(added, offset), BYTES * k), sums[0]
-        sums[0] = madd(b, "l", low, addend, factor), madd(b, "h", high, addend, factor)
+        sums[0] = add_product(b, sums[0], load(b, WORDS, b.add(addend, offset), BYTES * k), factor)
         target = load(b, I64, b.add(places, b.lshr(offset, I64(3))), 8 * k)
         order = load(b, WORDS, b.add(orders, b.shl(b.and_(target, I64(7)), I64(6))))
-        for (low, high), row in zip(sums, (out_y, out_z), strict=True):
-            value, place = ordered(b, reduced(b, low, high, p, inverse), order), b.add(row, b.and_(target, I64(-64)))
+        for total, row in zip(sums, (out_y, out_z), strict=True):
+            value, place = ordered(b, reduced(b, total, p, inverse), order), b.add(row, b.and_(target, I64(-64)))
             with b.if_else(past) as (then, otherwise):
                 with then:
                     store_past(b, value, place)
@@ -153,8 +143,8 @@ def permuted_dot_pair(
 
 def _two_dots(
     b: Builder, x: Value, y: Value, z: Value, offset: Value, width: Value, count: Value, asks: Value
-) -> list[list[tuple[Value, Value]]]:
-    """Compute the low and high halves of both sums, for two vectors; ``asks`` is whether to `ask` for the next ones."""
+) -> list[list[Sum]]:
+    """Compute both sums for two vectors; ``asks`` is whether to `ask` for the next ones."""
     octets = b.mul(b.lshr(offset, I64(3)), width)
 
     def body(i: Value, sums: list[Value]) -> list[Value]:
@@ -163,15 +153,26 @@ def _two_dots(
                 ask(b, table, i, shift, lines=2)
         following: list[Value] = []
         for k in range(2):
-            left = listed(b, x, i, offset, k=k)
-            for table in (y, z):
-                right = listed_packed(b, table, i, offset, width, k)
-                low, high = sums[len(following) : len(following) + 2]
-                following += [madd(b, "l", low, left, right), madd(b, "h", high, left, right)]
+            left, right = (
+                listed(b, x, i, offset, k=k),
+                [listed_packed(b, table, i, offset, width, k) for table in (y, z)],
+            )
+            following += added(b, sums[4 * k : 4 * k + 4], [left], right)
         return following
 
-    sums = loop(b, count, [words(0)] * 8, body)
-    return [[(sums[i], sums[i + 1]), (sums[i + 2], sums[i + 3])] for i in (0, 4)]
+    sums = as_sums(loop(b, count, [words(0)] * 8, body))
+    return [sums[:2], sums[2:]]
+
+
+def as_sums(halves: list[Value]) -> list[Sum]:
+    """Put low and high halves together, which take turns."""
+    return [Sum(*halves[i : i + 2]) for i in range(0, len(halves), 2)]
+
+
+def added(b: Builder, halves: list[Value], x: list[Value], y: list[Value]) -> list[Value]:
+    """Add the products of every x with every y to the halves of as many sums."""
+    pairs = itertools.product(x, y)
+    return [half for total, pair in zip(as_sums(halves), pairs, strict=True) for half in add_product(b, total, *pair)]
 
 
 def ask(b: Builder, addresses: Value, i: Value, offset: Value, lines: int = 1) -> None:
@@ -194,18 +195,37 @@ def listed_packed(b: Builder, addresses: Value, i: Value, offset: Value, width: 
     offset = b.mul(b.add(b.lshr(offset, I64(3)), I64(LANES * k)), width)
     address = b.add(load(b, I64, b.add(addresses, b.shl(i, I64(3)))), offset)
     if "avx512vbmi" in features():
-        octets, narrow = vector(I8, BYTES), b.trunc(width, I8)
-        word, octet = (constant(I8, [function(lane, 8) for lane in range(BYTES)]) for function in (floordiv, mod))
-        order = b.add(b.mul(word, splat(b, narrow, BYTES)), octet)
+        octets = vector(I8, BYTES)
+        order, is_there = _spread(b, width, BYTES)
         spread = call(b, "llvm.x86.avx512.permvar.qi.512", octets, load(b, octets, address), order)
-        is_there = b.icmp_unsigned("<", octet, splat(b, narrow, BYTES))
         return b.bitcast(b.select(is_there, spread, constant(I8, [0] * BYTES)), WORDS)
+    if "avx2" in features():
+        return _listed_in_pairs(b, address, width)
     result = words(0)
     for lane in range(LANES):
         word = load(b, I64, b.add(address, b.mul(width, I64(lane))))
         result = b.insert_element(result, word, ir.IntType(32)(lane))
     mask = b.sub(b.shl(I64(1), b.mul(width, I64(8))), I64(1))
     return b.and_(result, splat(b, mask, LANES))
+
+
+def _listed_in_pairs(b: Builder, address: Value, width: Value) -> Value:
+    """Bytes move within 16 of them only (``vpshufb``), in which two words lie whole; one of the order 128 is a 0."""
+    pair, four = vector(I8, 16), vector(I8, 32)
+    order, is_there = _spread(b, width, 16)
+    order = concatenate(b, [b.select(is_there, order, constant(I8, [128] * 16))] * 2)
+    pairs = [load(b, pair, b.add(address, b.mul(width, I64(first)))) for first in range(0, LANES, 2)]
+    halves = [
+        call(b, "llvm.x86.avx2.pshuf.b", four, concatenate(b, pairs[i : i + 2]), order) for i in range(0, len(pairs), 2)
+    ]
+    return b.bitcast(concatenate(b, halves), WORDS)
+
+
+def _spread(b: Builder, width: Value, count: int) -> tuple[Value, Value]:
+    """Say where each of so many bytes of words comes from, and if it does, if words of ``width`` bytes lie together."""
+    narrow = splat(b, b.trunc(width, I8), count)
+    word, octet = (constant(I8, [function(lane, 8) for lane in range(count)]) for function in (floordiv, mod))
+    return b.add(b.mul(word, narrow), octet), b.icmp_unsigned("<", octet, narrow)
 
 
 def combine(
@@ -237,21 +257,15 @@ def matrix_tile(
     def body(i: Value, sums: list[Value]) -> list[Value]:
         place = b.add(load(b, I64, b.add(x, b.shl(i, I64(3)))), offset)
         values = [load(b, WORDS, place, BYTES * k) for k in range(TILE_VECTORS)]
-        weights = b.add(w, b.mul(i, I64(8 * TILE_ROWS)))
-        following: list[Value] = []
-        for r in range(TILE_ROWS):
-            weight = splat(b, load(b, I64, weights, 8 * r), LANES)
-            for value in values:
-                low, high = sums[len(following) : len(following) + 2]
-                following += [madd(b, "l", low, value, weight), madd(b, "h", high, value, weight)]
-        return following
+        place = b.add(w, b.mul(i, I64(8 * TILE_ROWS)))
+        weights = [splat(b, load(b, I64, place, 8 * r), LANES) for r in range(TILE_ROWS)]
+        return added(b, sums, weights, values)
 
-    sums = loop(b, count, [words(0)] * (2 * TILE_ROWS * TILE_VECTORS), body)
+    sums = as_sums(loop(b, count, [words(0)] * (2 * TILE_ROWS * TILE_VECTORS), body))
     for r in range(TILE_ROWS):
         place = b.add(out, b.mul(row, I64(r)))
         for k in range(TILE_VECTORS):
-            low, high = sums[2 * (TILE_VECTORS * r + k) :][:2]
-            total = b.add(reduced(b, low, high, p, inverse), load(b, WORDS, place, BYTES * k))
+            total = b.add(reduced(b, sums[TILE_VECTORS * r + k], p, inverse), load(b, WORDS, place, BYTES * k))
             store(b, below(b, total, p), place, BYTES * k)
 
 
@@ -263,12 +277,12 @@ def column_tile(b: Builder, x: Value, w: Value, count: Value, low: Value, high: 
         following: list[Value] = []
         for r in range(LANES):
             value, weight = load(b, WORDS, values, BYTES * r), splat(b, load(b, I64, weights, 8 * r), LANES)
-            before = sums[2 * r : 2 * r + 2]
-            following += [madd(b, part, total, value, weight) for part, total in zip("lh", before, strict=True)]
+            following += added(b, sums[2 * r : 2 * r + 2], [value], [weight])
         return following
 
-    for i, total in enumerate(loop(b, count, [words(0)] * (2 * LANES), body)):
-        store(b, total, high if i % 2 else low, BYTES * (i // 2))
+    for r, total in enumerate(as_sums(loop(b, count, [words(0)] * (2 * LANES), body))):
+        for half, place in zip(carried(b, total), (low, high), strict=True):
+            store(b, half, place, BYTES * r)
 
 
 def fractions(b: Builder, x: Value, stride: Value, inverses: Value, count: Value, out: Value) -> None:
@@ -299,21 +313,19 @@ def extend(
     *,
     finished: bool = True,
 ) -> None:
-    """Store the sum of x_i factor_i, plus multiples times q, modulo p; factors and q are held times 2**52.
+    """Store two vectors of sums of x_i factor_i, plus multiples times q, modulo p; factors and q are held times 2**52.
 
-    Unless it is ``finished``, it is below 8 p.
+    Unless they are ``finished``, they are below 8 p.
     """
     p, inverse, q = splats(b, prime, inverse, q)
 
     def body(i: Value, sums: list[Value]) -> list[Value]:
-        value = load(b, WORDS, b.add(x, b.mul(i, stride)))
-        factor = splat(b, load(b, I64, b.add(factors, b.shl(i, I64(3)))), LANES)
-        return [madd(b, "l", sums[0], value, factor), madd(b, "h", sums[1], value, factor)]
+        row, factor = b.add(x, b.mul(i, stride)), splat(b, load(b, I64, b.add(factors, b.shl(i, I64(3)))), LANES)
+        return added(b, sums, [load(b, WORDS, row, BYTES * k) for k in range(2)], [factor])
 
-    low, high = loop(b, count, [words(0)] * 2, body)
-    v = load(b, WORDS, multiples)
-    low, high = madd(b, "l", low, v, q), madd(b, "h", high, v, q)
-    store(b, (reduced if finished else divided)(b, low, high, p, inverse), out)
+    for k, total in enumerate(as_sums(loop(b, count, [words(0)] * 4, body))):
+        total = add_product(b, total, load(b, WORDS, multiples, BYTES * k), q)
+        store(b, (reduced if finished else divided)(b, total, p, inverse), out, BYTES * k)
 
 
 def loop(

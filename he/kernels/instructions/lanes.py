@@ -1,8 +1,6 @@
 """Eight residues at a time, by 52-bit multiplication: the instructions that the kernels are made of.
 
 Residues are below 2**52 in vectors of eight 64-bit lanes; primes are below 2**50, so that sums of four residues fit.
-``vpmadd52`` adds the low or the high 52 bits of a product of 52-bit numbers to a 64-bit lane. Where the processor does
-not have it, LLVM multiplies in 128 bits: the same results, more slowly.
 
 A product with a constant w takes w and floor(w 2**52 / p), as Shoup has it (D. Harvey, "Faster arithmetic for
 number-theoretic transforms", J. Symb. Comput. 60, 2014); its result is below 2 p. A sum of products of two variables is
@@ -11,31 +9,30 @@ reduced as Montgomery has it, with 2**52 for R: one factor of each is stored tim
 
 from llvmlite import ir
 
+from he.kernels.instructions.products import (
+    BYTES,
+    LANES,
+    MANTISSA,
+    MASK,
+    WORDS,
+    Sum,
+    add_product,
+    divided,
+    nothing,
+    splats,
+    times_loosely,
+    words,
+)
 from intnn.machine.host import features
-from intnn.machine.simd import I8, I64, Builder, Value, call, constant, load, splat, store, vector
-
-LANES = 8
-BYTES = 8 * LANES
-WORDS = vector(I64, LANES)
-MASK = (1 << 52) - 1
-MANTISSA = 52  # bits of a float64
-
-
-def madd(b: Builder, part: str, total: Value, x: Value, y: Value) -> Value:
-    """Add the "l"ow or "h"igh 52 bits of the product of the low 52 bits of x and y to ``total``."""
-    if "avx512ifma" in features():
-        return call(b, f"llvm.x86.avx512.vpmadd52{part}.uq.512", WORDS, total, x, y)
-    wide = vector(ir.IntType(128), LANES)
-    mask = words(MASK)
-    product = b.mul(*(b.zext(b.and_(v, mask), wide) for v in (x, y)))
-    if part == "h":
-        product = b.lshr(product, constant(ir.IntType(128), [52] * LANES))
-    return b.add(total, b.and_(b.trunc(product, WORDS), mask))
+from intnn.machine.simd import I8, I32, I64, Builder, Value, call, concatenate, extract, load, splat, store, vector
 
 
 def below(b: Builder, x: Value, limit: Value) -> Value:
-    """Take the lesser of x and x - limit as unsigned numbers: x modulo ``limit`` where x < 2 limit."""
-    return call(b, f"llvm.umin.v{LANES}i64", WORDS, x, b.sub(x, limit))
+    """Take x - limit, or x where that is negative: x modulo ``limit`` where x < 2 limit. Both are below 2**63."""
+    less = b.sub(x, limit)
+    if "avx512f" in features():
+        return call(b, f"llvm.umin.v{LANES}i64", WORDS, x, less)
+    return b.select(b.icmp_signed("<", less, words(0)), x, less)
 
 
 def times(b: Builder, x: Value, w: Value, quotient: Value, p: Value) -> Value:
@@ -43,49 +40,16 @@ def times(b: Builder, x: Value, w: Value, quotient: Value, p: Value) -> Value:
     return b.and_(times_loosely(b, x, w, quotient, p), words(MASK))
 
 
-def times_loosely(b: Builder, x: Value, w: Value, quotient: Value, p: Value, start: Value = None) -> Value:
-    """Compute `times` plus ``start`` modulo 2**52; of x and of the result only 52 bits count."""
-    zero = words(0)
-    q = madd(b, "h", zero, x, quotient)
-    complement = b.sub(words(1 << 52), p)  # adds -q p modulo 2**52: one instruction for product and difference
-    return madd(b, "l", madd(b, "l", zero if start is None else start, x, w), q, complement)
+def reduced(b: Builder, total: Sum, p: Value, inverse: Value, below_p: int = 8) -> Value:
+    """Divide a sum by 2**52 modulo p as `divided` has it; the result is below p.
 
-
-def reduced(b: Builder, low: Value, high: Value, p: Value, inverse: Value) -> Value:
-    """Divide high 2**52 + low, a sum of at most 28 products, by 2**52 modulo p; the result is below p.
-
-    ``inverse`` is -1 / p modulo 2**52.
+    ``below_p`` is a power of two: what is `divided` is known to be below so many times p.
     """
-    total = divided(b, low, high, p, inverse)
-    two = b.add(p, p)
-    for limit in (b.add(two, two), two, p):
-        total = below(b, total, limit)
-    return total
-
-
-def divided(b: Builder, low: Value, high: Value, p: Value, inverse: Value) -> Value:
-    """Do what `reduced` says, but for the last step: the result is below 8 p.
-
-    One factor of each product is below p, the other one below 2**50: the quotient is below 28 p / 4 + p.
-    """
-    high = b.add(high, b.lshr(low, words(52)))
-    low = b.and_(low, words(MASK))
-    zero = words(0)
-    m = madd(b, "l", zero, low, inverse)
-    total = madd(b, "h", high, m, p)
-    # low + the low half of m p is 0 or 2**52.
-    carry = b.zext(b.icmp_unsigned("!=", low, zero), WORDS)
-    return b.add(total, carry)
-
-
-def words(value: int) -> Value:
-    """Put a known number into every lane."""
-    return constant(I64, [value] * LANES)
-
-
-def splats(b: Builder, *numbers: Value) -> list[Value]:
-    """Put each of some numbers into every lane of a vector of its own."""
-    return [splat(b, number, LANES) for number in numbers]
+    result = divided(b, total, p, inverse)
+    while below_p > 1:
+        below_p //= 2
+        result = below(b, result, b.mul(p, words(below_p)))
+    return result
 
 
 # Elementwise.
@@ -133,15 +97,14 @@ def tensor(
 ) -> None:
     """Multiply c0 + c1 s with d0 + d1 s and store three components; ``r`` is 2**52 modulo p."""
     p, inverse, r, r_quotient = splats(b, prime, inverse, r, r_quotient)
-    zero = words(0)
     c0, c1 = load(b, WORDS, c), load(b, WORDS, b.add(c, component))
     d0, d1 = (times(b, load(b, WORDS, at), r, r_quotient, p) for at in (d, b.add(d, component)))
 
     def sum_of(*pairs: tuple[Value, Value]) -> Value:
-        low, high = zero, zero
+        total = nothing()
         for x, y in pairs:
-            low, high = madd(b, "l", low, x, y), madd(b, "h", high, x, y)
-        return reduced(b, low, high, p, inverse)
+            total = add_product(b, total, x, y)
+        return reduced(b, total, p, inverse, 2)  # a pair's product is below 2 p p, less than 2**51 p
 
     for i, value in enumerate((sum_of((c0, d0)), sum_of((c0, d1), (c1, d0)), sum_of((c1, d1)))):
         store(b, value, b.add(out, b.mul(out_component, I64(i))))
@@ -196,19 +159,36 @@ def noisy(b: Builder, uniform: Value, x: Value, out: Value, half: Value) -> None
 
 def montgomery(b: Builder, x: Value, w: Value, p: Value, inverse: Value) -> Value:
     """Multiply x and w and divide by 2**52 modulo p, for x below 2 p and w below p; the result is below p."""
-    zero = words(0)
-    return reduced(b, madd(b, "l", zero, x, w), madd(b, "h", zero, x, w), p, inverse)
+    return reduced(b, add_product(b, nothing(), x, w), p, inverse, 2)
 
 
 def ordered(b: Builder, x: Value, order: Value) -> Value:
     """Take the lanes of x that another vector names, in its order."""
     if "avx512f" in features():
         return call(b, "llvm.x86.avx512.permvar.di.512", WORDS, x, order)
+    if "avx2" in features():
+        return _ordered_by_halves(b, x, order)
     result = x
     for i in range(LANES):
         lane = ir.IntType(32)(i)
         result = b.insert_element(result, b.extract_element(x, b.extract_element(order, lane)), lane)
     return result
+
+
+def _ordered_by_halves(b: Builder, x: Value, order: Value) -> Value:
+    """Words move within a half only (``vpermd``, which moves halves of words): each is taken from both halves."""
+    half, first = vector(I32, LANES), b.shl(order, words(1))
+    places = b.bitcast(b.or_(first, b.shl(b.add(first, words(1)), words(32))), vector(I32, 2 * LANES))
+    halves = [extract(b, b.bitcast(x, vector(I32, 2 * LANES)), start, LANES) for start in (0, LANES)]
+    lower, upper = (
+        concatenate(
+            b,
+            [call(b, "llvm.x86.avx2.permd", half, source, extract(b, places, start, LANES)) for start in (0, LANES)],
+        )
+        for source in halves
+    )
+    is_lower = b.icmp_signed("<", order, words(LANES // 2))
+    return b.select(is_lower, b.bitcast(lower, WORDS), b.bitcast(upper, WORDS))
 
 
 def unpack(b: Builder, x: Value, order: Value, shifts: Value, mask: Value, out: Value) -> None:

@@ -1,11 +1,26 @@
 """Register tiles of matrix products of 16-bit integers, summed modulo 2**32; instructions, as in `lanes`.
 
-Integers lie in pairs, two to a lane of 32 bits: a lane gains two products at once (``vpdpwssd``).
+Integers lie in pairs, two to a lane of 32 bits: a lane gains two products at once (``vpdpwssd``, or ``vpmaddwd`` and an
+addition).
 """
 
 from he.kernels.instructions.dots import loop
 from intnn.machine.host import features
-from intnn.machine.simd import I32, I64, Builder, Value, call, constant, load, splat, store, vector
+from intnn.machine.simd import (
+    I16,
+    I32,
+    I64,
+    Builder,
+    Value,
+    call,
+    concatenate,
+    constant,
+    extract,
+    load,
+    splat,
+    store,
+    vector,
+)
 
 LANES, VECTORS = 16, 4
 #: The columns of a tile, and its rows: all sums stay in registers.
@@ -17,6 +32,13 @@ def add_products(b: Builder, total: Value, x: Value, y: Value) -> Value:
     """Add to every lane the two products of its pairs of x and y, modulo 2**32."""
     if "avx512vnni" in features():
         return call(b, "llvm.x86.avx512.vpdpwssd.512", _PAIRS, total, x, y)
+    if "avx2" in features():
+        quads, half = vector(I16, LANES), vector(I32, LANES // 2)
+        halves = [
+            call(b, "llvm.x86.avx2.pmadd.wd", half, *(b.bitcast(extract(b, v, at, LANES // 2), quads) for v in (x, y)))
+            for at in (0, LANES // 2)
+        ]
+        return b.add(total, concatenate(b, halves))
     half = constant(I32, [16] * LANES)
     upper, lower = (b.mul(*(b.ashr(shifted(v), half) for v in (x, y))) for shifted in (_same, lambda v: b.shl(v, half)))
     return b.add(total, b.add(upper, lower))

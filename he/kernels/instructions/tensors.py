@@ -1,7 +1,8 @@
 """Sums of products of ciphertexts: instructions, as in `lanes`."""
 
-from he.kernels.instructions.dots import listed, listed_packed, loop
-from he.kernels.instructions.lanes import BYTES, WORDS, below, madd, reduced, splats, words
+from he.kernels.instructions.dots import as_sums, listed, listed_packed, loop
+from he.kernels.instructions.lanes import below, reduced
+from he.kernels.instructions.products import BYTES, WORDS, Sum, add_product, splats, words
 from intnn.machine.simd import I64, Builder, Value, load, prefetch, store
 
 COLUMNS = 3  # sums at once: their 18 vectors, the factors and the prime stay in 32 registers
@@ -73,11 +74,12 @@ def tensor_sums(
         c = [listed_packed(b, address, I64(0), place, width) for address in halves]
         c.append(below(b, b.add(*c), p))
         d = [load(b, WORDS, at, BYTES * k) for k in range(3 * columns)]
-        return [madd(b, "lh"[k % 2], total, c[k // 2 % 3], d[k // 2]) for k, total in enumerate(sums)]
+        terms = zip(as_sums(sums), c * columns, d, strict=True)
+        return [half for term in terms for half in add_product(b, *term)]
 
-    sums = loop(b, count, [words(0)] * (6 * columns), body)
+    sums = as_sums(loop(b, count, [words(0)] * (6 * columns), body))
     for k in range(columns):
-        low, high, whole = (reduced(b, sums[i], sums[i + 1], p, inverse) for i in range(6 * k, 6 * k + 6, 2))
+        low, high, whole = (reduced(b, total, p, inverse) for total in sums[3 * k : 3 * k + 3])
         middle = below(b, b.sub(b.add(whole, p), low), p)
         middle = below(b, b.sub(b.add(middle, p), high), p)
         for i, total in enumerate((low, middle, high)):
@@ -100,12 +102,10 @@ def add_tensors(
     def body(i: Value, sums: list[Value]) -> list[Value]:
         c = [listed_packed(b, table, i, offset, width) for table in (c0, c1)]
         d = [listed(b, table, i, offset) for table in (d0, d1)]
-        following = list(sums)
+        following = as_sums(sums)
         for x, y in ((0, 0), (0, 1), (1, 0), (1, 1)):
-            for half, part in enumerate("lh"):
-                at = 2 * (x + y) + half
-                following[at] = madd(b, part, following[at], c[x], d[y])
-        return following
+            following[x + y] = add_product(b, following[x + y], c[x], d[y])
+        return [half for total in following for half in total]
 
     for i, total in enumerate(loop(b, count, before, body)):
         store(b, total, sums, BYTES * i)
@@ -120,7 +120,7 @@ def finish_tensors(
     """
     p, inverse = splats(b, prime, inverse)
     for i in range(3):
-        low, high = (load(b, WORDS, sums, BYTES * (2 * i + half)) for half in range(2))
+        total = Sum(*(load(b, WORDS, sums, BYTES * (2 * i + half)) for half in range(2)))
         target = b.add(out, b.mul(component, I64(i)))
         before = b.select(start, words(0), load(b, WORDS, target))
-        store(b, below(b, b.add(reduced(b, low, high, p, inverse), before), p), target)
+        store(b, below(b, b.add(reduced(b, total, p, inverse), before), p), target)

@@ -68,10 +68,10 @@ def extend_row(
         parts.ctypes.data, multiples.ctypes.data, out.ctypes.data, factors.ctypes.data, c.modulus, c.montgomery,
     )  # fmt: skip
     if finished or p >= LOOSE:
-        for k in range(0, 8 * N, 64):
+        for k in range(0, 8 * N, 128):
             extend((first + k, 8 * N, w, count, v + k, modulus, target + k, p, montgomery))
     else:
-        for k in range(0, 8 * N, 64):
+        for k in range(0, 8 * N, 128):
             extend_loosely((first + k, 8 * N, w, count, v + k, modulus, target + k, p, montgomery))
 
 
