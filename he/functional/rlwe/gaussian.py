@@ -34,7 +34,7 @@ from functools import cache, cached_property
 import numpy as np
 
 from he.functional.rlwe import reference
-from he.kernels.instructions.products import LANES
+from he.kernels.instructions.multiply import LANES
 from he.kernels.passes.functional import COUNT_BITS, gaussian_sums
 from he.ring.words import Words
 from intnn.values.arrays import Array, IntArray

@@ -10,7 +10,7 @@ from typing import NamedTuple
 from llvmlite import ir
 
 from he.kernels.instructions.lanes import below, times
-from he.kernels.instructions.products import BYTES, LANES, MASK, WORDS, rest, splats, times_loosely, words
+from he.kernels.instructions.multiply import BYTES, LANES, MASK, WORDS, rest, splats, times_loosely, words
 from intnn.machine.simd import I64, Builder, Value, constant, load, splat, store
 
 LOOSE_BITS = 46  # of a prime

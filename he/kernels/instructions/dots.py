@@ -10,7 +10,7 @@ from operator import floordiv, mod
 from llvmlite import ir
 
 from he.kernels.instructions.lanes import below, ordered, reduced, times
-from he.kernels.instructions.products import BYTES, LANES, WORDS, Sum, add_product, carried, divided, splats, words
+from he.kernels.instructions.multiply import BYTES, LANES, WORDS, Sum, add_product, carried, divided, splats, words
 from intnn.machine.host import features
 from intnn.machine.simd import (
     I8,

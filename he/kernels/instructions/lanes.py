@@ -9,7 +9,7 @@ reduced as Montgomery has it, with 2**52 for R: one factor of each is stored tim
 
 from llvmlite import ir
 
-from he.kernels.instructions.products import (
+from he.kernels.instructions.multiply import (
     BYTES,
     LANES,
     MANTISSA,

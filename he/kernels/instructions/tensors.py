@@ -2,7 +2,7 @@
 
 from he.kernels.instructions.dots import as_sums, listed, listed_packed, loop
 from he.kernels.instructions.lanes import below, reduced
-from he.kernels.instructions.products import BYTES, WORDS, Sum, add_product, splats, words
+from he.kernels.instructions.multiply import BYTES, WORDS, Sum, add_product, splats, words
 from intnn.machine.simd import I64, Builder, Value, load, prefetch, store
 
 COLUMNS = 3  # sums at once: their 18 vectors, the factors and the prime stay in 32 registers

@@ -9,7 +9,7 @@ import numpy as np
 
 from he.kernels.instructions import blake
 from he.kernels.instructions.blake import BUFFER
-from he.kernels.instructions.products import LANES
+from he.kernels.instructions.multiply import LANES
 from intnn.machine.emit import emitted
 from intnn.machine.jit import compiled
 from intnn.machine.simd import I32, I64, Builder, Value, constant, load, splat, store

@@ -10,7 +10,7 @@ from functools import partial
 import numpy as np
 
 from he.kernels.instructions.dots import loop
-from he.kernels.instructions.products import BYTES, LANES, WORDS, words
+from he.kernels.instructions.multiply import BYTES, LANES, WORDS, words
 from he.kernels.passes import evaluate
 from he.kernels.passes.expand import remainders
 from he.kernels.tables.chain import Tables
