@@ -24,10 +24,21 @@ def with_older_processors(test, names=("AVX2", "portable")):
 
 def output_on(isa, features: str, program: str, cache: Path) -> str:
     """What a program prints there, whose kernels are compiled into an empty folder; what goes wrong fails the test."""
-    if not isa.features <= {name for name, present in llvm.get_host_cpu_features().items() if present}:
-        pytest.skip(f"the processor has no {isa.name}")
+    require(isa.features)
+    return output_with(features, ("-c", program), cache)
+
+
+def require(names) -> None:
+    """Skip a test where this processor has not all features of some names, LLVM's."""
+    absent = set(names) - {name for name, present in llvm.get_host_cpu_features().items() if present}
+    if absent:
+        pytest.skip(f"the processor has no {', '.join(sorted(absent))}")
+
+
+def output_with(features: str, arguments, cache: Path) -> str:
+    """What Python prints for some arguments on a processor that has but these features."""
     environment = {"NUMBA_CPU_NAME": "x86-64", "NUMBA_CPU_FEATURES": features, "NUMBA_CACHE_DIR": str(cache)}
-    command = [sys.executable, "-c", program]
+    command = [sys.executable, *arguments]
     result = subprocess.run(command, capture_output=True, text=True, env={**os.environ, **environment}, check=False)
     assert result.returncode == 0, result.stderr
     return result.stdout

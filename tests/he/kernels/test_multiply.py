@@ -1,17 +1,16 @@
 """Products of 52-bit numbers are those of plain integers, by every way to multiply that a processor may have."""
 
-import os
 import platform
-import subprocess
-import sys
 
-import llvmlite.binding as llvm
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.he.kernels import multiplications
 from tests.he.kernels.multiplications import CORNERS, PRIMES, R
+from tests.older_processors import output_with, require
+
+FMA = "+sse4.2,+avx,+avx2,+fma"
 
 numbers = st.one_of(
     st.integers(0, R - 1),
@@ -31,12 +30,7 @@ def test_products_with_constants_keep_their_bounds(pairs):
 
 
 @pytest.mark.skipif(platform.machine() not in ("x86_64", "AMD64"), reason="stands for processors of this family")
-@pytest.mark.parametrize("more", ["", ",+avx,+avx2,+fma", ",+avx,+avx2,+fma,+avx512f,+avx512dq,+avx512bw,+avx512vl"])
-def test_older_processors_multiply_alike(more, tmp_path):
-    names = [name[1:] for name in more.split(",") if name]
-    if not all(llvm.get_host_cpu_features().get(name) for name in names):
-        pytest.skip("the processor has no such instructions")
-    environment = {"NUMBA_CPU_NAME": "x86-64", "NUMBA_CPU_FEATURES": f"+sse4.2{more}", "NUMBA_CACHE_DIR": str(tmp_path)}
-    command = [sys.executable, "-m", "tests.he.kernels.multiplications"]
-    result = subprocess.run(command, capture_output=True, text=True, env={**os.environ, **environment}, check=False)
-    assert (result.stdout, result.returncode) == ("right\n", 0), result.stderr
+@pytest.mark.parametrize("features", ["+sse4.2", FMA, f"{FMA},+avx512f,+avx512dq,+avx512bw,+avx512vl"])
+def test_older_processors_multiply_alike(features, tmp_path):
+    require(name.removeprefix("+") for name in features.split(","))
+    assert output_with(features, ("-m", "tests.he.kernels.multiplications"), tmp_path) == "right\n"
