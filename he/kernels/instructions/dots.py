@@ -153,11 +153,9 @@ def _two_dots(
                 ask(b, table, i, shift, lines=2)
         following: list[Value] = []
         for k in range(2):
-            left, right = (
-                listed(b, x, i, offset, k=k),
-                [listed_packed(b, table, i, offset, width, k) for table in (y, z)],
-            )
-            following += added(b, sums[4 * k : 4 * k + 4], [left], right)
+            left = [listed(b, x, i, offset, k=k)]
+            right = [listed_packed(b, table, i, offset, width, k) for table in (y, z)]
+            following += added(b, sums[4 * k : 4 * k + 4], left, right)
         return following
 
     sums = as_sums(loop(b, count, [words(0)] * 8, body))

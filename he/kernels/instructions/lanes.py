@@ -104,7 +104,7 @@ def tensor(
         total = nothing()
         for x, y in pairs:
             total = add_product(b, total, x, y)
-        return reduced(b, total, p, inverse, 2)  # a pair's product is below 2 p p, less than 2**51 p
+        return reduced(b, total, p, inverse, 2)  # two products are below 4 p p, less than 2**52 p
 
     for i, value in enumerate((sum_of((c0, d0)), sum_of((c0, d1), (c1, d0)), sum_of((c1, d1)))):
         store(b, value, b.add(out, b.mul(out_component, I64(i))))
