@@ -6,7 +6,8 @@ the processor has it (AVX512-IFMA). Where it has a fused multiplication and addi
 worth 2**52, and what is left of the product is exact (N. Emmart, F. Zheng and C. Weems, "Faster Modular Exponentiation
 Using Double Precision Floating Point Arithmetic on the GPU", ARITH 2018). Elsewhere LLVM multiplies in 128 bits.
 
-Floats are rounded to the nearest, as every processor does unless it is told otherwise.
+Floats must be rounded to the nearest, as every processor does unless it is told otherwise: by ``fesetround``, for a
+thread. Then products by floats are wrong, and an encrypted answer made of them does not decrypt.
 """
 
 from typing import NamedTuple
