@@ -10,7 +10,18 @@ from operator import floordiv, mod
 from llvmlite import ir
 
 from he.kernels.instructions.lanes import below, ordered, reduced, times
-from he.kernels.instructions.multiply import BYTES, LANES, WORDS, Sum, add_product, carried, divided, splats, words
+from he.kernels.instructions.multiply import (
+    BYTES,
+    LANES,
+    WORDS,
+    Sum,
+    add_product,
+    carried,
+    divided,
+    nothing,
+    splats,
+    words,
+)
 from intnn.machine.host import features
 from intnn.machine.simd import (
     I8,
@@ -75,17 +86,16 @@ def add_products(
 
     x, y and z are lists of addresses of rows; ``offset`` is that of the words. x is packed to ``width`` bytes a word.
     """
-    before = [b.select(start, words(0), load(b, WORDS, sums, BYTES * i)) for i in range(4)]
+    before = load_sums(b, sums, 2, start)
     octets = b.mul(b.lshr(offset, I64(3)), width)
 
-    def body(i: Value, sums: list[Value]) -> list[Value]:
+    def body(i: Value, sums: list[Sum]) -> list[Sum]:
         for table, shift in ((x, octets), (y, offset), (z, offset)):
             ask(b, table, i, shift)
         left, right = listed_packed(b, x, i, offset, width), [listed(b, table, i, offset) for table in (y, z)]
         return added(b, sums, [left], right)
 
-    for i, total in enumerate(loop(b, count, before, body)):
-        store(b, total, sums, BYTES * i)
+    store_sums(b, add_up(b, count, before, body), sums)
 
 
 def finish_products(
@@ -93,8 +103,7 @@ def finish_products(
 ) -> None:
     """Add sums of at most 28 products, divided by 2**52 modulo p, to what two places hold: 0 at the start."""
     p, inverse = splats(b, prime, inverse)
-    for i, out in enumerate((out_y, out_z)):
-        total = Sum(*(load(b, WORDS, sums, BYTES * (2 * i + half)) for half in range(2)))
+    for total, out in zip(load_sums(b, sums, 2), (out_y, out_z), strict=True):
         before = b.select(start, words(0), load(b, WORDS, out))
         store(b, below(b, b.add(reduced(b, total, p, inverse), before), p), out)
 
@@ -147,30 +156,36 @@ def _two_dots(
     """Compute both sums for two vectors; ``asks`` is whether to `ask` for the next ones."""
     octets = b.mul(b.lshr(offset, I64(3)), width)
 
-    def body(i: Value, sums: list[Value]) -> list[Value]:
+    def body(i: Value, sums: list[Sum]) -> list[Sum]:
         with b.if_then(asks):
             for table, shift in ((x, offset), (y, octets), (z, octets)):
                 ask(b, table, i, shift, lines=2)
-        following: list[Value] = []
+        following: list[Sum] = []
         for k in range(2):
             left = [listed(b, x, i, offset, k=k)]
             right = [listed_packed(b, table, i, offset, width, k) for table in (y, z)]
-            following += added(b, sums[4 * k : 4 * k + 4], left, right)
+            following += added(b, sums[2 * k : 2 * k + 2], left, right)
         return following
 
-    sums = as_sums(loop(b, count, [words(0)] * 8, body))
+    sums = add_up(b, count, [nothing()] * 4, body)
     return [sums[:2], sums[2:]]
 
 
-def as_sums(halves: list[Value]) -> list[Sum]:
-    """Put low and high halves together, which take turns."""
-    return [Sum(*halves[i : i + 2]) for i in range(0, len(halves), 2)]
+def added(b: Builder, sums: list[Sum], x: list[Value], y: list[Value]) -> list[Sum]:
+    """Add the products of every x with every y to as many sums."""
+    return [add_product(b, total, *pair) for total, pair in zip(sums, itertools.product(x, y), strict=True)]
 
 
-def added(b: Builder, halves: list[Value], x: list[Value], y: list[Value]) -> list[Value]:
-    """Add the products of every x with every y to the halves of as many sums."""
-    pairs = itertools.product(x, y)
-    return [half for total, pair in zip(as_sums(halves), pairs, strict=True) for half in add_product(b, total, *pair)]
+def load_sums(b: Builder, address: Value, count: int, start: Value = None) -> list[Sum]:
+    """Load so many sums that `store_sums` has stored; if at the ``start``, nothing."""
+    halves = [load(b, WORDS, address, BYTES * i) for i in range(2 * count)]
+    return _as_sums(halves if start is None else [b.select(start, words(0), half) for half in halves])
+
+
+def store_sums(b: Builder, sums: list[Sum], address: Value) -> None:
+    """Store the halves of sums, one vector behind the other."""
+    for i, half in enumerate(itertools.chain.from_iterable(sums)):
+        store(b, half, address, BYTES * i)
 
 
 def ask(b: Builder, addresses: Value, i: Value, offset: Value, lines: int = 1) -> None:
@@ -252,14 +267,14 @@ def matrix_tile(
     """
     p, inverse = splats(b, prime, inverse)
 
-    def body(i: Value, sums: list[Value]) -> list[Value]:
+    def body(i: Value, sums: list[Sum]) -> list[Sum]:
         place = b.add(load(b, I64, b.add(x, b.shl(i, I64(3)))), offset)
         values = [load(b, WORDS, place, BYTES * k) for k in range(TILE_VECTORS)]
         place = b.add(w, b.mul(i, I64(8 * TILE_ROWS)))
         weights = [splat(b, load(b, I64, place, 8 * r), LANES) for r in range(TILE_ROWS)]
         return added(b, sums, weights, values)
 
-    sums = as_sums(loop(b, count, [words(0)] * (2 * TILE_ROWS * TILE_VECTORS), body))
+    sums = add_up(b, count, [nothing()] * (TILE_ROWS * TILE_VECTORS), body)
     for r in range(TILE_ROWS):
         place = b.add(out, b.mul(row, I64(r)))
         for k in range(TILE_VECTORS):
@@ -270,15 +285,15 @@ def matrix_tile(
 def column_tile(b: Builder, x: Value, w: Value, count: Value, low: Value, high: Value) -> None:
     """Store the low and high halves of eight sums of products: vectors x [count, 8] with numbers w [count, 8]."""
 
-    def body(i: Value, sums: list[Value]) -> list[Value]:
+    def body(i: Value, sums: list[Sum]) -> list[Sum]:
         values, weights = b.add(x, b.mul(i, I64(LANES * BYTES))), b.add(w, b.mul(i, I64(BYTES)))
-        following: list[Value] = []
-        for r in range(LANES):
+        following: list[Sum] = []
+        for r, total in enumerate(sums):
             value, weight = load(b, WORDS, values, BYTES * r), splat(b, load(b, I64, weights, 8 * r), LANES)
-            following += added(b, sums[2 * r : 2 * r + 2], [value], [weight])
+            following.append(add_product(b, total, value, weight))
         return following
 
-    for r, total in enumerate(as_sums(loop(b, count, [words(0)] * (2 * LANES), body))):
+    for r, total in enumerate(add_up(b, count, [nothing()] * LANES, body)):
         for half, place in zip(carried(b, total), (low, high), strict=True):
             store(b, half, place, BYTES * r)
 
@@ -317,13 +332,27 @@ def extend(
     """
     p, inverse, q = splats(b, prime, inverse, q)
 
-    def body(i: Value, sums: list[Value]) -> list[Value]:
+    def body(i: Value, sums: list[Sum]) -> list[Sum]:
         row, factor = b.add(x, b.mul(i, stride)), splat(b, load(b, I64, b.add(factors, b.shl(i, I64(3)))), LANES)
         return added(b, sums, [load(b, WORDS, row, BYTES * k) for k in range(2)], [factor])
 
-    for k, total in enumerate(as_sums(loop(b, count, [words(0)] * 4, body))):
+    for k, total in enumerate(add_up(b, count, [nothing()] * 2, body)):
         total = add_product(b, total, load(b, WORDS, multiples, BYTES * k), q)
         store(b, (reduced if finished else divided)(b, total, p, inverse), out, BYTES * k)
+
+
+def add_up(b: Builder, count: Value, start: list[Sum], body: Callable[[Value, list[Sum]], list[Sum]]) -> list[Sum]:
+    """Do what `loop` says for sums."""
+
+    def halves(i: Value, values: list[Value]) -> list[Value]:
+        return list(itertools.chain.from_iterable(body(i, _as_sums(values))))
+
+    return _as_sums(loop(b, count, list(itertools.chain.from_iterable(start)), halves))
+
+
+def _as_sums(halves: list[Value]) -> list[Sum]:
+    """Put low and high halves together, which take turns."""
+    return [Sum(*halves[i : i + 2]) for i in range(0, len(halves), 2)]
 
 
 def loop(

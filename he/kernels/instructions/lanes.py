@@ -12,7 +12,6 @@ from llvmlite import ir
 from he.kernels.instructions.multiply import (
     BYTES,
     LANES,
-    MANTISSA,
     MASK,
     WORDS,
     Sum,
@@ -25,6 +24,8 @@ from he.kernels.instructions.multiply import (
 )
 from intnn.machine.host import features
 from intnn.machine.simd import I8, I32, I64, Builder, Value, call, concatenate, extract, load, splat, store, vector
+
+MANTISSA = 52  # bits of a float64
 
 
 def below(b: Builder, x: Value, limit: Value) -> Value:

@@ -22,7 +22,6 @@ LANES = 8
 BYTES = 8 * LANES
 WORDS = vector(I64, LANES)
 MASK = (1 << 52) - 1
-MANTISSA = 52  # bits of a float64
 
 _DOUBLES = vector(ir.DoubleType(), LANES)
 _WHOLE = 1.5 * 2**52  # a float's last bit is worth 1 here, and stays so if less than 2**51 is added or subtracted

@@ -1,8 +1,8 @@
 """Sums of products of ciphertexts: instructions, as in `lanes`."""
 
-from he.kernels.instructions.dots import as_sums, listed, listed_packed, loop
+from he.kernels.instructions.dots import add_up, listed, listed_packed, load_sums, store_sums
 from he.kernels.instructions.lanes import below, reduced
-from he.kernels.instructions.multiply import BYTES, WORDS, Sum, add_product, splats, words
+from he.kernels.instructions.multiply import BYTES, WORDS, Sum, add_product, nothing, splats, words
 from intnn.machine.simd import I64, Builder, Value, load, prefetch, store
 
 COLUMNS = 3  # sums at once: their 18 vectors, the factors and the prime stay in 32 registers
@@ -66,7 +66,7 @@ def tensor_sums(
     p, inverse = splats(b, prime, inverse)
     octets = b.mul(b.lshr(place, I64(3)), width)
 
-    def body(i: Value, sums: list[Value]) -> list[Value]:
+    def body(i: Value, sums: list[Sum]) -> list[Sum]:
         term, at = b.add(x, b.mul(i, following)), b.add(y, b.mul(i, step))
         halves = [term, b.add(term, half)]
         for address in halves:
@@ -74,10 +74,9 @@ def tensor_sums(
         c = [listed_packed(b, address, I64(0), place, width) for address in halves]
         c.append(below(b, b.add(*c), p))
         d = [load(b, WORDS, at, BYTES * k) for k in range(3 * columns)]
-        terms = zip(as_sums(sums), c * columns, d, strict=True)
-        return [half for term in terms for half in add_product(b, *term)]
+        return [add_product(b, *term) for term in zip(sums, c * columns, d, strict=True)]
 
-    sums = as_sums(loop(b, count, [words(0)] * (6 * columns), body))
+    sums = add_up(b, count, [nothing()] * (3 * columns), body)
     for k in range(columns):
         low, high, whole = (reduced(b, total, p, inverse) for total in sums[3 * k : 3 * k + 3])
         middle = below(b, b.sub(b.add(whole, p), low), p)
@@ -97,18 +96,17 @@ def add_tensors(
     All four are lists of addresses of rows; ``offset`` is that of the words. Those of c are packed to ``width`` bytes a
     word. The middle sum gets two products for every term.
     """
-    before = [b.select(start, words(0), load(b, WORDS, sums, BYTES * i)) for i in range(6)]
+    before = load_sums(b, sums, 3, start)
 
-    def body(i: Value, sums: list[Value]) -> list[Value]:
+    def body(i: Value, sums: list[Sum]) -> list[Sum]:
         c = [listed_packed(b, table, i, offset, width) for table in (c0, c1)]
         d = [listed(b, table, i, offset) for table in (d0, d1)]
-        following = as_sums(sums)
+        following = list(sums)
         for x, y in ((0, 0), (0, 1), (1, 0), (1, 1)):
             following[x + y] = add_product(b, following[x + y], c[x], d[y])
-        return [half for total in following for half in total]
+        return following
 
-    for i, total in enumerate(loop(b, count, before, body)):
-        store(b, total, sums, BYTES * i)
+    store_sums(b, add_up(b, count, before, body), sums)
 
 
 def finish_tensors(
@@ -119,8 +117,7 @@ def finish_tensors(
     The places are ``component`` bytes apart. The sums are of so many products that `reduced` takes them.
     """
     p, inverse = splats(b, prime, inverse)
-    for i in range(3):
-        total = Sum(*(load(b, WORDS, sums, BYTES * (2 * i + half)) for half in range(2)))
+    for i, total in enumerate(load_sums(b, sums, 3)):
         target = b.add(out, b.mul(component, I64(i)))
         before = b.select(start, words(0), load(b, WORDS, target))
         store(b, below(b, b.add(reduced(b, total, p, inverse), before), p), target)

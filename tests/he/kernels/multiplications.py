@@ -9,7 +9,7 @@ import sys
 import numpy as np
 
 from he.kernels.instructions import multiply
-from he.kernels.instructions.dots import added, as_sums, loop
+from he.kernels.instructions.dots import add_up, added
 from he.kernels.instructions.lanes import reduced, times
 from he.kernels.instructions.multiply import LANES, WORDS, nothing, splats
 from he.kernels.tables.roots import quotient
@@ -26,9 +26,9 @@ ABOVE = 0xABC * R  # bits that do not count
 MOST = 28  # products of a sum
 
 
-def _add_up(b, x, y, count, low, high):
+def _sum_up(b, x, y, count, low, high):
     left, right = load(b, WORDS, x), load(b, WORDS, y)
-    (total,) = as_sums(loop(b, count, list(nothing()), lambda _i, halves: added(b, halves, [left], [right])))
+    (total,) = add_up(b, count, [nothing()], lambda _i, totals: added(b, totals, [left], [right]))
     for half, place in zip(multiply.carried(b, total), (low, high), strict=True):
         store(b, half, place)
 
@@ -36,7 +36,7 @@ def _add_up(b, x, y, count, low, high):
 def _divide(b, x, y, count, prime, inverse, divided, rest):
     p, inverse = splats(b, prime, inverse)
     left, right = load(b, WORDS, x), load(b, WORDS, y)
-    (total,) = as_sums(loop(b, count, list(nothing()), lambda _i, halves: added(b, halves, [left], [right])))
+    (total,) = add_up(b, count, [nothing()], lambda _i, totals: added(b, totals, [left], [right]))
     store(b, multiply.divided(b, total, p, inverse), divided)
     store(b, reduced(b, total, p, inverse), rest)
 
@@ -50,14 +50,14 @@ def _by_constants(b, x, w, quotients, one, prime, product, minus_p, rest):
     store(b, multiply.rest(b, value, one, p), rest)
 
 
-add_up, divide, by_constants = emitted(_add_up), emitted(_divide), emitted(_by_constants)
+sum_up, divide, by_constants = emitted(_sum_up), emitted(_divide), emitted(_by_constants)
 
 
 @compiled
 def sums(x, y, count, out):
     """Write the low and high halves of ``count`` times x y."""
     for k in range(0, 8 * x.size, 64):
-        add_up((x.ctypes.data + k, y.ctypes.data + k, count, out[0].ctypes.data + k, out[1].ctypes.data + k))
+        sum_up((x.ctypes.data + k, y.ctypes.data + k, count, out[0].ctypes.data + k, out[1].ctypes.data + k))
 
 
 @compiled
