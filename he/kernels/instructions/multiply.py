@@ -1,13 +1,14 @@
 """Products of 52-bit numbers in eight lanes: what all other instructions here are made of.
 
-There are three ways, with the same results. ``vpmadd52`` adds the low or the high half of a product to a lane, where
-the processor has it (AVX512-IFMA). Where it has a fused multiplication and addition of floats, that adds a product of
-104 bits to another float before it rounds to 53 bits; so the high half comes from adding 2**104, whose last bit is
-worth 2**52, and what is left of the product is exact (N. Emmart, F. Zheng and C. Weems, "Faster Modular Exponentiation
-Using Double Precision Floating Point Arithmetic on the GPU", ARITH 2018). Elsewhere LLVM multiplies in 128 bits.
+There are three ways. Sums are the same by all, and so are residues once they are below their prime; before, they may
+differ by it. ``vpmadd52`` adds the low or the high half of a product to a lane, where the processor has it
+(AVX512-IFMA). Where it has AVX2 and a fused multiplication and addition of floats, that adds a product of 104 bits to
+another float before it rounds to 53 bits; so the high half comes from adding 2**104, whose last bit is worth 2**52, and
+what is left of the product is exact (N. Emmart, F. Zheng and C. Weems, "Faster Modular Exponentiation Using Double
+Precision Floating Point Arithmetic on the GPU", ARITH 2018). Elsewhere LLVM multiplies in 128 bits.
 
 Floats must be rounded to the nearest, as every processor does unless it is told otherwise: by ``fesetround``, for a
-thread. Then products by floats are wrong, and an encrypted answer made of them does not decrypt.
+thread. Then products by floats are wrong, and a client refuses an encrypted answer made of them.
 """
 
 from typing import NamedTuple
@@ -66,8 +67,7 @@ def carried(b: Builder, total: Sum) -> Sum:
 def divided(b: Builder, total: Sum, p: Value, inverse: Value) -> Value:
     """Divide a sum of at most 28 products by 2**52 modulo p; the result is below 8 p.
 
-    ``inverse`` is -1 / p modulo 2**52. One factor of each product is below p, the other one below 2**50: the quotient
-    is below 28 p / 4 + p.
+    ``inverse`` is -1 / p modulo 2**52. The sum is below 28 products of p and 2**50: the quotient is below 28 p / 4 + p.
     """
     low, high = carried(b, total)
     if by_floats():
@@ -124,7 +124,7 @@ def madd(b: Builder, part: str, total: Value, x: Value, y: Value) -> Value:
 
 def by_floats() -> bool:
     """Say whether floats multiply faster than integers do."""
-    return "avx512ifma" not in features() and "fma" in features()
+    return "avx512ifma" not in features() and {"avx2", "fma"} <= features()
 
 
 def _halves(b: Builder, x: Value, y: Value) -> tuple[Value, Value]:

@@ -54,7 +54,7 @@ def extend_row(
 
     Args:
         tables: The chain's.
-        parts: The y_i, uint64 [sources, N], at most 27 of them.
+        parts: The y_i, uint64 [sources, N], at most `MOST_SOURCES` of them.
         multiples: What `count_multiples` counts, int64 [N].
         factors: int64 [at least sources], Q / q_i times 2**52.
         modulus: -Q times 2**52.

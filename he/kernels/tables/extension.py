@@ -8,6 +8,8 @@ import numpy as np
 
 from he.kernels.tables.roots import WORD, factors
 
+MOST_SOURCES = 27  # kernels reduce a sum of a product for each, and one more, in one step
+
 
 class Extension(NamedTuple):
     """The constants for going from residues modulo some primes to residues modulo others, of the centred value.
@@ -33,7 +35,14 @@ def extension(sources: tuple[int, ...], targets: tuple[int, ...], degree: int = 
         sources: The primes q_i of the residues that are given.
         targets: The primes of those that are wanted.
         degree: What hats are divided by: N where an inverse transform multiplies with them in place of 1 / N.
+
+    Raises:
+        ValueError: There are more sources than `MOST_SOURCES`.
     """
+    if len(sources) > MOST_SOURCES:
+        raise ValueError(
+            f"residues are extended from at most {MOST_SOURCES} primes, got {len(sources)}; take fewer primes"
+        )
     Q = prod(sources)
     inverses = [pow(degree * (Q // q), -1, q) for q in sources]
     return Extension(

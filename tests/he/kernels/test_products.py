@@ -16,6 +16,13 @@ from he.kernels.tables.extension import extension
 from tests.he.kernels.residues import SIZES, chains, equals, polynomial, primes_of, residues
 
 
+def test_extensions_of_longer_sums_than_kernels_reduce_are_refused():
+    primes = primes_of(64, [40] * 29)
+    assert extension(primes[:27], primes[28:]).factors.shape == (1, 27)
+    with pytest.raises(ValueError, match="at most 27 primes, got 28; take fewer primes"):
+        extension(primes[:28], primes[28:])
+
+
 @given(chains())
 def test_extension_to_other_primes_keeps_the_centred_value(case):
     table, rng = case
