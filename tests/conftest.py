@@ -17,8 +17,6 @@ for profile, derandomize in {"toolkit": True, "random": False}.items():
     )
 settings.load_profile("toolkit")
 
-SIMULATION_SECONDS = 900  # of a set-up with all checks of a room: one took 370 on a machine of half the usual speed
-
 # What coverage watches takes thrice the time. It watches rooms being imported, and their own tests but for properties,
 # which enter the same branches in every example, and those that are marked as unwatched.
 
@@ -44,13 +42,6 @@ def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
         return (yield)
     with _unwatched():
         return (yield)
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Give tests time whose set-up is a program in the simulator, by `tests.cuda.simulated`."""
-    for item in items:
-        if isinstance(item, pytest.Function) and hasattr(item.module, "simulated"):
-            item.add_marker(pytest.mark.timeout(SIMULATION_SECONDS))
 
 
 def _measured_rooms() -> list[Path]:

@@ -13,7 +13,6 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
-from numba.cuda.np import numpy_support
 from numba.cuda.simulator import kernelapi
 
 from bench.cases.gpu_checks import SMALL, checks
@@ -30,12 +29,12 @@ class Shared(kernelapi.FakeCUDAShared):
     def array(self, shape: Any, dtype: Any, alignment: int | None = None) -> np.ndarray:
         assert alignment is None
         if shape == 0:  # what the launch asked for
-            return super().array(shape, dtype)
+            return super().array(shape, np.dtype(dtype))
         caller = sys._getframe(1)
         with lock:
             where = caller.f_code, caller.f_lineno
             if where not in self._allocations:
-                self._allocations[where] = np.empty(shape, numpy_support.as_dtype(dtype))
+                self._allocations[where] = np.empty(shape, dtype)
             return self._allocations[where]
 
 

@@ -7,12 +7,16 @@ to write, or has already written over. Most kernels never wait, and one Python t
 
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext
 from itertools import cycle
+from types import FunctionType
 from typing import Any
 
 import numpy as np
 from numba.cuda.simulator import kernel
 from numba.cuda.simulator.kernelapi import Dim3
+
+from tests.intnn.bodies import Bodies
 
 IDLE: list["Worker"] = []
 DIRECTIONS = cycle((1, -1))
@@ -77,18 +81,19 @@ class Worker(threading.Thread):
 class Block:
     """The simulator's `BlockManager`."""
 
-    def __init__(self, body: Callable[..., None], _grid_dim: Any, block_dim: tuple[int, ...], _debug: Any) -> None:
-        self._body, self.block_dim = body, block_dim
+    def __init__(self, function: FunctionType, _grid_dim: Any, block_dim: tuple[int, ...], _debug: Any) -> None:
+        self._function, self.block_dim = function, block_dim
         self.said: dict[int, bool] = {}  # by each thread, to all
 
     def run(self, grid_point: Sequence[int], *arguments: Any) -> None:
         """Run all threads of a block; the first error of one is raised when the others have ended."""
         self.place = Dim3(*grid_point)
         points = iter([*np.ndindex(*self.block_dim)][:: next(DIRECTIONS)])
+        body = _bodies().body(self._function, arguments)
         workers: list[Worker] = []
         while not workers or workers[-1].waits:  # threads may be left that have not begun
             workers.append(IDLE.pop() if IDLE else Worker())
-            workers[-1].begin(self, points, lambda: self._body(*arguments))
+            workers[-1].begin(self, points, body)
         waiting, failed = workers, None
         while waiting:
             failed = failed or next((worker.exception for worker in waiting if worker.exception), None)
@@ -101,6 +106,13 @@ class Block:
             raise failed
 
 
+def _bodies() -> Bodies:
+    """Those of the launch at work."""
+    module = kernel._get_kernel_context()
+    return vars(module).setdefault("bodies", Bodies(module))
+
+
 def install() -> None:
-    """Have the simulator run kernels so."""
+    """Have the simulator run kernels so, and leave alone what modules call `cuda`, as other threads need it."""
     kernel.BlockManager = Block
+    kernel.swapped_cuda_module = lambda _function, _module: nullcontext()

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from numba import cuda, int32
+from numba import cuda, int32, uint64
 
 from tests.intnn import turns
 from tests.intnn.cuda_simulation import outcomes_of, prepare
@@ -68,11 +68,72 @@ def an_error_names_its_thread_and_leaves_nothing_behind():
     assert len(turns.IDLE) == workers
 
 
+@cuda.jit(device=True)
+def shared_with_others(value):
+    shared = cuda.shared.array(THREADS, int32)
+    shared[cuda.threadIdx.x] = value
+    cuda.syncthreads()
+    return shared
+
+
+def functions_find_what_a_thread_has():
+    """Under names of their module and of what they were made in; the module's own names stay for other threads."""
+    seen = []
+
+    @cuda.jit(device=True)
+    def of_next(i):
+        return shared_with_others(i)[(i + 1) % THREADS]
+
+    @cuda.jit
+    def kernel(target):
+        i = uint64(cuda.threadIdx.x)
+        target[i] = of_next(i)
+        if i == 0:
+            seen.append((type(i), globals_of_this_module()["cuda"]))
+
+    target = np.zeros(THREADS, np.int64)
+    kernel[1, THREADS](target)
+    assert target.tolist() == [1, 2, 3, 4, 5, 6, 7, 0]
+    assert seen == [(np.uint64, cuda)]
+
+
+def globals_of_this_module():
+    return globals()
+
+
+def arrays_have_borders():
+    """There is nothing behind an array's end, and its shape has no index below zero."""
+
+    @cuda.jit
+    def behind(array):
+        array[array.shape[0]] = 1
+
+    @cuda.jit
+    def before(array):
+        array[0] = array.shape[-1]
+
+    for kernel, message in ((behind, "out of bounds"), (before, "tuple index out of range")):
+        with pytest.raises(IndexError, match=message):
+            kernel[1, 1](np.zeros(THREADS))
+
+
+def words_that_wrap_around_are_told():
+    @cuda.jit
+    def kernel(array):
+        array[0] = array[0] + array[1]
+
+    with pytest.warns(RuntimeWarning, match="overflow"):
+        kernel[1, 1](np.array([2**64 - 1, 1], np.uint64))
+
+
 CHECKS = (
     threads_see_what_others_wrote_before_a_barrier,
     a_barrier_that_is_missing_is_found_in_every_run,
     a_thread_that_ends_is_waited_for_by_none,
     an_error_names_its_thread_and_leaves_nothing_behind,
+    functions_find_what_a_thread_has,
+    arrays_have_borders,
+    words_that_wrap_around_are_told,
 )
 
 if __name__ == "__main__":
