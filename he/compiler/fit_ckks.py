@@ -19,7 +19,16 @@ import numpy as np
 from he.compiler.fit import MAX_CHAIN_BITS, MAX_PRIMES, Fit, least
 from he.compiler.gadgets import expected_units
 from he.compiler.outline import outline
-from he.compiler.place_ckks import LEAST_DROP_BITS, Precision, depths, longest_path, place, rescalings, states
+from he.compiler.place_ckks import (
+    LEAST_DROP_BITS,
+    Precision,
+    Rescalings,
+    depths,
+    longest_path,
+    place,
+    rescalings,
+    states,
+)
 from he.compiler.ranges import ERROR, Guard
 from he.program.algebra import run
 from he.program.fold import Fold
@@ -165,7 +174,7 @@ class _Search:
     def __init__(self, task: _Task, early: bool) -> None:
         self._task, self._folded, self._N = task, task.folded, task.N
         self._early, self._merges = early, False
-        self._rescalings: dict[tuple[Precision, int], tuple[tuple[int, ...], int]] = {}
+        self._known_rescalings: dict[tuple[Precision, int], Rescalings] = {}
         self.vanishes = False  # whether the last scales tried left an output without its input
         self._outline = outline(self._folded.folded)
         self._plain, products = depths(self._outline)
@@ -220,9 +229,7 @@ class _Search:
     def chain(self, spare: float, largest: int, limit: int) -> _Candidate:
         """Return primes up to `largest` bits for scales with `spare` bits to spare; the special one takes the rest."""
         precision = self._precision(self._bits(spare))
-        if (precision, largest) not in self._rescalings:
-            self._rescalings[precision, largest] = rescalings(self._outline, precision, largest)
-        drops, output_bits = self._rescalings[precision, largest]
+        drops, output_bits, _ = self._rescalings(precision, largest)
         last = max(LEAST_DROP_BITS, output_bits + max(math.ceil(self._magnitude + ROOM_BITS), SCALE_ROOM_BITS))
         for guard, bits in zip(self._task.guards, precision.guard_bits, strict=True):
             last = max(last, bits + math.ceil(math.log2(guard.largest) + 2 * ROOM_BITS))
@@ -230,6 +237,13 @@ class _Search:
         stay = tuple(max(LEAST_DROP_BITS, (last + i) // count) for i in range(count))
         special = max(MIN_PRIME_BITS, min(MAX_CHAIN_BITS, limit - sum(stay) - sum(drops)))
         return _Candidate(precision, stay, drops, special)
+
+    def _rescalings(self, precision: Precision, largest: int) -> Rescalings:
+        if (precision, largest) not in self._known_rescalings:
+            found = rescalings(self._outline, precision, largest)
+            alike = range(found.least, largest + 1)
+            self._known_rescalings |= {(precision, bits): found for bits in alike}
+        return self._known_rescalings[precision, largest]
 
     def price(self, chain: _Candidate) -> float:
         """Return the program's cost under this chain, in units of one SEAL rotation.
@@ -307,7 +321,7 @@ class _Search:
 
     def _placed_probe(self, bits: list[int]) -> tuple[Program, Parameters]:
         precision = self._precision(bits)
-        drops, _ = rescalings(self._outline, precision, MAX_CHAIN_BITS)
+        drops = self._rescalings(precision, MAX_CHAIN_BITS).sizes
         chain = _Candidate(precision, (MAX_CHAIN_BITS,) * PROBE_PRIMES, drops, MAX_CHAIN_BITS)
         parameters = self._parameters(chain, "insecure")
         return place(self._folded.folded, precision, parameters, PROBE_PRIMES), parameters

@@ -120,21 +120,37 @@ def longest_path(program: Program) -> int:
     return max(found[output] for output in program.results)
 
 
-def rescalings(program: Program, precision: Precision, largest: int) -> tuple[tuple[int, ...], int]:
-    """Return the bits of the primes that the program drops, in that order, and those of the output's scale.
+class Rescalings(NamedTuple):
+    """What a program drops on its way.
 
-    Every prime has at most `largest` bits.
+    Attributes:
+        sizes: the bits of the primes, in the order in which they are dropped.
+        output_bits: the bits of the output's scale.
+        least: the least limit of a prime's bits under which nothing of this is otherwise.
     """
+
+    sizes: tuple[int, ...]
+    output_bits: int
+    least: int
+
+
+def rescalings(program: Program, precision: Precision, largest: int) -> Rescalings:
+    """Find the primes that a program drops, each of at most `largest` bits."""
     sizes: list[int] = []
+    least = 0
 
     def drop(dropped: int, excess: int) -> tuple[int, float]:
+        nonlocal least
         if dropped == len(sizes):
-            count = max(1, math.ceil((excess - MOST_LEFT_BITS) / largest))
-            sizes.append(max(LEAST_DROP_BITS, min(largest, excess // count)))
+            removed = excess - MOST_LEFT_BITS
+            count = max(1, -(-removed // largest))
+            size = min(largest, excess // count)
+            least = max(least, size, -(-removed // count))  # or there would be more primes
+            sizes.append(max(LEAST_DROP_BITS, size))
         return sizes[dropped], 2.0 ** sizes[dropped]
 
     walk = _Placement(program, precision, drop).walk()
-    return tuple(sizes), walk.outputs[0].bits
+    return Rescalings(tuple(sizes), walk.outputs[0].bits, least)
 
 
 def place(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Literal, get_args
 
@@ -304,4 +304,4 @@ def plains(operation: Operation) -> tuple[Plain, ...]:
 
 def placed(operand: Plain, level: int, scale: float = 0.0) -> Plain:
     """Return the operand with the level and the scale at which it is to be encoded."""
-    return replace(operand, level=level, scale=scale)
+    return Plain(operand.index, level, scale)

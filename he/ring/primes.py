@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from functools import lru_cache
 
 LARGEST_PRIME_BITS = 50  # that kernels compute with, in words of 52 bits
 
@@ -10,6 +11,7 @@ LARGEST_PRIME_BITS = 50  # that kernels compute with, in words of 52 bits
 BASES = (2, 3, 5, 7, 11, 13, 17, 19, 23, 29, 31, 37)
 
 
+@lru_cache(maxsize=4096)  # the search for parameters asks for the same numbers hundreds of times
 def is_prime(n: int) -> bool:
     """Return whether `n`, below 2**64, is prime, by deterministic Miller-Rabin."""
     if n < 2:

@@ -8,7 +8,7 @@ from he import ParameterError
 from he.compiler.approximate import approximate_lowering
 from he.compiler.latency import choose_packing, lower
 from he.compiler.outline import outline
-from he.compiler.place_ckks import Precision, depths, longest_path, rescalings
+from he.compiler.place_ckks import LEAST_DROP_BITS, Precision, depths, longest_path, rescalings
 from he.compiler.throughput import feature_layers, feature_packing, lower_features
 from he.program.recorder import Recorder
 from he.ring.scheme import Scheme
@@ -45,6 +45,10 @@ def assert_alike(program, data):
         except ValueError:  # values of different scales meet: the compiler's own precisions make none
             continue
         assert rescalings(small, precision, largest) == expected
+        for other in range(expected.least, largest):
+            assert rescalings(small, precision, other) == expected
+        if expected.least > LEAST_DROP_BITS:
+            assert rescalings(small, precision, expected.least - 1)[:2] != expected[:2]
 
 
 @settings(max_examples=60)

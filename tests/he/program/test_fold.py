@@ -62,7 +62,7 @@ def test_placing_the_folded_program_is_placing_the_program(graph):
     plain, products = depths(program)
     precision = Precision(30, (30,) * plain, (30,) * (products + 1), early=False)
     assert rescalings(folded.folded, precision, 40) == rescalings(program, precision, 40)
-    drops, _ = rescalings(program, precision, 40)
+    drops = rescalings(program, precision, 40).sizes
     chain = (50, 50, *reversed(drops), 50)
     parameters = Parameters("ckks", 1024, chain, scale_bits=30, security="insecure")
     small, whole = (place(p, precision, parameters, 2) for p in (folded.folded, program))
