@@ -58,11 +58,22 @@ from tests.intnn.cuda_simulation import prepare
 from tests.intnn.several_gpus import Gpus
 
 N = 64
+LARGER = 512  # whose transforms take two passes, as all do on a GPU
 
 
 def same_answers(circuit):
     assert circuit.parameters.poly_modulus_degree == N
     return answers_agree(circuit)
+
+
+def two_passes(compiled):
+    """The answers of a circuit on a larger ring."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(params, "RING_DEGREES", (LARGER, *params.RING_DEGREES[1:]))
+        patch.setattr(search, "ALL_RING_DEGREES", (LARGER, *search.ALL_RING_DEGREES[1:]))
+        circuit = compiled()
+        assert circuit.parameters.poly_modulus_degree == LARGER
+        return answers_agree(circuit)
 
 
 def encrypted_weights(circuit, clear):
@@ -368,6 +379,10 @@ CHECKS = {
         compile_approximate(square_graph(), images=4, packing="throughput", security="insecure")
     ),
     "bfv, one image": lambda: same_answers(compile_exact(table_network(points=3), images=1, security="insecure")),
+    "ckks, two passes": lambda: two_passes(lambda: compile_approximate(square_graph(), images=1, security="insecure")),
+    "bfv, two passes": lambda: two_passes(
+        lambda: compile_exact(table_network(points=3), images=1, security="insecure")
+    ),
     "bfv, encrypted weights": lambda: encrypted_weights(
         compile_exact(table_network(points=3), images=1, security="insecure", weights="encrypted"), clear=True
     ),

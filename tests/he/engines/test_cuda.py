@@ -32,6 +32,8 @@ CHECKS = [
     "transforms",
     "ckks, throughput",
     "bfv, one image",
+    "ckks, two passes",
+    "bfv, two passes",
     "bfv, encrypted weights",
     "ckks, encrypted weights",
     "several special primes",
