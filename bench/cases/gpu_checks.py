@@ -58,7 +58,8 @@ def checks(sizes: Sizes, tiles: Sequence[AnyTile], backend: str) -> Iterator[tup
     for tile in tiles:
         if isinstance(tile, GroupTile):  # which multiplies matrices alone, and has blocks go from part to part
             unit = _unit(tile)
-            yield f"dense, {unit}", lambda tile=tile: _dense(sizes, tile, backend)  # type: ignore[misc]
+            deep = replace(sizes, inner=4 * sizes.inner)  # more slices than stages
+            yield f"dense, {unit}", lambda tile=tile, deep=deep: _dense(deep, tile, backend)  # type: ignore[misc]
             many = replace(sizes, rows=16 * sizes.rows, inner=sizes.inner // 4, columns=4 * sizes.columns)
             yield f"dense and table, {unit}", lambda tile=tile, many=many: _table(many, tile, backend)  # type: ignore[misc]
             yield f"edges, {unit}", lambda tile=tile: _edges(tile, backend)  # type: ignore[misc]

@@ -3,19 +3,24 @@
 A thread has its turn until it waits for the others of its block, or ends. The next to have theirs are in the opposite
 order every time. So a barrier that is missing is found in every run: of two threads, one reads what the other has yet
 to write, or has already written over. Most kernels never wait, and one Python thread does for all threads of a block.
+
+All threads of a block must wait at the same barrier: what a GPU makes of several at a time is open. Threads whose
+instruction looks again and again whether others are ready have their turns before a barrier ends.
 """
 
+import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
 from itertools import cycle
-from types import FunctionType
+from types import CodeType, FrameType, FunctionType
 from typing import Any
 
 import numpy as np
 from numba.cuda.simulator import kernel
 from numba.cuda.simulator.kernelapi import Dim3
 
+from intnn.machine.cuda.simulated import wait_until
 from tests.intnn.bodies import Bodies
 
 IDLE: list["Worker"] = []
@@ -63,7 +68,7 @@ class Worker(threading.Thread):
 
     def syncthreads(self) -> None:
         """Wait for the other threads of the block."""
-        self.waits = True
+        self.waits, self.place = True, _place()
         self._done.release()
         self._go.acquire()
         if self.abort:
@@ -98,12 +103,27 @@ class Block:
         while waiting:
             failed = failed or next((worker.exception for worker in waiting if worker.exception), None)
             waiting = [worker for worker in reversed(waiting) if worker.waits]
-            for worker in waiting:
+            looking = [worker for worker in waiting if not worker.place]
+            if failed is None and not looking and len({worker.place for worker in waiting}) > 1:
+                failed = RuntimeError(f"threads of block {tuple(self.place)} wait at different barriers")
+            for worker in waiting if failed else looking or waiting:
                 worker.abort = failed is not None
                 worker.turn()
         IDLE.extend(workers)
         if failed is not None:
             raise failed
+
+
+def _place() -> tuple[tuple[CodeType, int], ...]:
+    """Where a thread waits: the calls that it is in; none where its instruction looks again and again."""
+    found: list[tuple[CodeType, int]] = []
+    frame: FrameType | None = sys._getframe(2)
+    while frame is not None and frame.f_code is not Worker.run.__code__:
+        if frame.f_code is wait_until.__code__:
+            return ()
+        found.append((frame.f_code, frame.f_lasti))
+        frame = frame.f_back
+    return tuple(found)
 
 
 def _bodies() -> Bodies:

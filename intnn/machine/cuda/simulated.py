@@ -1,6 +1,9 @@
 """The instructions of `intnn.machine.cuda.assembly` in plain Python, for Numba's simulator of a GPU.
 
 Sums are Python ints: an accumulator that would wrap on a GPU cannot be stored here, and raises.
+
+What a GPU does while a thread goes on is done as late as it may be, when the thread waits for it; copies of every other
+thread are made as early as they may be. So where a wait is missing, words are not there yet, or are written over.
 """
 
 import struct
@@ -72,18 +75,53 @@ def store4(words: Any, index: int, values: Four) -> None:
         words[index + i] = values[i]
 
 
+class _Work:
+    """What a thread has started and not waited for: groups of actions, the last of which is still open."""
+
+    def __init__(self) -> None:
+        self._groups: list[list[Callable[[], None]]] = [[]]
+
+    def start(self, action: Callable[[], None]) -> None:
+        self._groups[-1].append(action)
+
+    def close(self) -> None:
+        self._groups.append([])
+
+    def settle(self, pending: int) -> None:
+        """Do all but the last groups that are closed, which are so many."""
+        while len(self._groups) > pending + 1:
+            for action in self._groups.pop(0):
+                action()
+
+
+def _work(kind: str) -> _Work:
+    """This thread's of a kind."""
+    thread: Any = threading.current_thread()
+    works: dict[int, _Work] = vars(thread._manager).setdefault(kind, {})
+    return works.setdefault(thread.thread_id, _Work())
+
+
 def copy4(shared: Any, to: int, source: Any, start: int, size: int) -> None:
     """Copy ``size`` bytes, 16 or 0, of four words to shared memory; the other bytes become zero."""
-    store4(shared, to, load4(source, start) if size else (0, 0, 0, 0))
+    thread: Any = threading.current_thread()
+
+    def copy() -> None:
+        store4(shared, to, load4(source, start) if size else (0, 0, 0, 0))
+
+    if thread.thread_id % 2:
+        _work("copies").start(copy)
+    else:
+        copy()
 
 
 def commit() -> None:
-    """Do nothing, since copies are made at once."""
+    """Close the group of the copies that this thread has started."""
+    _work("copies").close()
 
 
-def wait_for(pending: int) -> Any:  # noqa: ARG001
-    """A function that does nothing, since copies are made at once."""
-    return lambda: None
+def wait_for(pending: int) -> Callable[[], None]:
+    """A function that waits until at most ``pending`` groups of this thread's copies are still under way."""
+    return lambda: _work("copies").settle(pending)
 
 
 def init_barrier(shared: Any, index: int, count: int) -> None:
@@ -111,10 +149,10 @@ def arrive(shared: Any, index: int) -> None:
 
 def await_phase(shared: Any, index: int, parity: int) -> None:
     """Wait until the phase of this parity is over."""
-    _wait_until(lambda: int(shared[index + 1]) // int(shared[index]) % 2 != parity)
+    wait_until(lambda: int(shared[index + 1]) // int(shared[index]) % 2 != parity)
 
 
-def _wait_until(is_over: Callable[[], bool]) -> None:
+def wait_until(is_over: Callable[[], bool]) -> None:
     """Let other threads of the block go on until they wait too, as often as it takes."""
     thread: Any = threading.current_thread()
     for _ in range(PATIENCE):
@@ -157,9 +195,7 @@ def warpgroup_mma(columns: int, a_type: str, b_type: str) -> Callable[[Any, Any,
         at = (first + 4 * (piece ^ number % 8) + word for piece in range(8) for word in range(4))
         return [value for place in at for value in kind(int(words[place]))]
 
-    def start(sums: Any, shared: Any, a: int, b: int, goes_on: int) -> None:
-        if a % 256 or b % 256:
-            raise ValueError(f"`a` and `b` must be on borders of 1024 bytes, got words {a} and {b}")
+    def multiply(sums: Any, shared: Any, a: int, b: int, goes_on: int) -> None:
         thread: Any = threading.current_thread()
         warp, lane = divmod(thread.thread_id % 128, 32)
         rows = [line(shared, a, 16 * warp + lane // 4 + 8 * half, a_bytes) for half in (0, 1)]
@@ -170,25 +206,34 @@ def warpgroup_mma(columns: int, a_type: str, b_type: str) -> Callable[[Any, Any,
                     at = 4 * pair + 2 * half + side
                     sums[at] = int(sums[at]) * goes_on + sum(map(mul, rows[half], column))
 
+    def start(sums: Any, shared: Any, a: int, b: int, goes_on: int) -> None:
+        if a % 256 or b % 256:
+            raise ValueError(f"`a` and `b` must be on borders of 1024 bytes, got words {a} and {b}")
+        work = _work("products")
+        work.start(lambda: multiply(sums, shared, a, b, goes_on))
+        work.close()
+
     return start
 
 
-def in_flight(pending: int) -> Callable[[], None]:  # noqa: ARG001
-    """A function that waits for the threads of the warp, whose products have all been made then."""
+def in_flight(pending: int) -> Callable[[], None]:
+    """A function that waits until at most ``pending`` products of each of the warp's threads are still to be made."""
 
     def wait() -> None:
         thread: Any = threading.current_thread()
+        _work("products").settle(pending)
         warp, come = thread.thread_id // 32, vars(thread._manager).setdefault("come", {})
         with _LOCK:
             number = come[warp] = come.get(warp, 0) + 1
-        _wait_until(lambda: come[warp] >= -(-number // 32) * 32)
+        wait_until(lambda: come[warp] >= -(-number // 32) * 32)
 
     return wait
 
 
-def settled(columns: int) -> Any:  # noqa: ARG001
-    """A function that does nothing, since products are made at once."""
-    return lambda _sums: None
+def settled(columns: int) -> Callable[[Any], None]:  # noqa: ARG001
+    """A function (sums) that waits for all products of the warp's threads."""
+    wait = in_flight(0)
+    return lambda _sums: wait()
 
 
 def _require_aligned(index: int) -> None:

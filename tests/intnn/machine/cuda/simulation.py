@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from numba import cuda, int32, uint64
 
+from intnn.machine.cuda.intrinsics import commit, copy4, in_flight, settled, wait_for, warpgroup_mma
 from tests.intnn import turns
 from tests.intnn.cuda_simulation import outcomes_of, prepare
 
@@ -52,6 +53,32 @@ def a_thread_that_ends_is_waited_for_by_none():
     assert target.tolist() == [0, 1, 2, 3, 4, 5, 6, 7]
 
 
+def threads_that_wait_at_different_places_are_told():
+    """A GPU lets some of them go on together, and does not say so."""
+
+    @cuda.jit
+    def parted(target):
+        i = cuda.threadIdx.x
+        if i % 2:
+            cuda.syncthreads()
+        else:
+            cuda.syncthreads()
+        target[i] = 1
+
+    @cuda.jit
+    def ahead(target):
+        i = cuda.threadIdx.x
+        for j in range(i % 2, 2):
+            target[i] = j
+            cuda.syncthreads()
+        if cuda.syncthreads_or(i):
+            target[i] = 2
+
+    for kernel in (parted, ahead):
+        with pytest.raises(RuntimeError, match=r"threads of block \(0, 0, 0\) wait at different barriers"):
+            kernel[1, THREADS](np.zeros(THREADS))
+
+
 def an_error_names_its_thread_and_leaves_nothing_behind():
     @cuda.jit
     def kernel(target):
@@ -66,6 +93,86 @@ def an_error_names_its_thread_and_leaves_nothing_behind():
     kernel[1, THREADS](target)
     assert target.all()
     assert len(turns.IDLE) == workers
+
+
+def copied(pending, closes=True):
+    """What threads see of two groups of copies, of which they let so many be under way."""
+    wait = wait_for(pending)
+
+    @cuda.jit
+    def kernel(source, target):
+        shared = cuda.shared.array(8 * THREADS, int32)
+        i = cuda.threadIdx.x
+        for k in range(8):
+            shared[8 * i + k] = -1
+        for number in range(2):
+            copy4(shared, 8 * i + 4 * number, source, 4 * i, 16 * number)
+            if closes:
+                commit()
+        wait()
+        for k in range(8):
+            target[i, k] = shared[8 * i + k]
+
+    source, target = np.arange(4 * THREADS, dtype=np.int32), np.zeros((THREADS, 8), np.int32)
+    kernel[1, THREADS](source, target)
+    return target
+
+
+def copies_are_there_when_they_have_been_waited_for():
+    """Those of every other thread are not, before that; and groups are waited for that have been closed."""
+    all_of_them = np.hstack([np.zeros((THREADS, 4)), np.arange(4 * THREADS).reshape(THREADS, 4)])
+    assert np.array_equal(copied(0), all_of_them)
+    for pending, closes, columns in ((1, True, 4), (0, False, 0), (2, True, 0)):
+        found = copied(pending, closes)
+        assert np.array_equal(found[::2], all_of_them[::2])
+        assert np.array_equal(found[1::2, :columns], all_of_them[1::2, :columns])
+        assert (found[1::2, columns:] == -1).all()
+
+
+def multiplied(waits):
+    """Sums of two products of ones, after which one thread writes twos over the factors, and what has been waited for.
+
+    Tensor cores read factors, and write sums, as late as the instruction that waits for them.
+    """
+    start, finished, ready = warpgroup_mma(64, "s8", "s8"), settled(64), in_flight(0)
+    wait = in_flight(waits - 1) if waits in (1, 2) else None
+
+    @cuda.jit
+    def kernel(ones, twos, target):
+        shared = cuda.shared.array(2 * 64 * 32, int32)
+        i = cuda.threadIdx.x
+        for k in range(i, 2 * 64 * 32, 128):
+            shared[k] = ones
+        cuda.syncthreads()
+        sums = cuda.local.array(32, int32)
+        for k in range(32):
+            sums[k] = 5
+        for number in range(2):
+            start(sums, shared, 0, 64 * 32, number)
+        if waits == "sums":
+            finished(sums)
+        elif waits:
+            wait()
+        cuda.syncthreads()
+        for k in range(i, 2 * 64 * 32, 128):
+            shared[k] = twos
+        cuda.syncthreads()
+        if waits != "sums":
+            ready()
+        for k in range(32):
+            target[i, k] = sums[k]
+
+    target = np.zeros((128, 32), np.int32)
+    kernel[1, 128](np.int32(0x01010101), np.int32(0x02020202), target)
+    (value,) = set(target.ravel().tolist())
+    return value
+
+
+def products_are_made_when_they_have_been_waited_for():
+    one = 128  # products of bytes in a sum
+    assert multiplied("sums") == multiplied(1) == 2 * one
+    assert multiplied(2) == one + 4 * one
+    assert multiplied(0) == 2 * 4 * one
 
 
 @cuda.jit(device=True)
@@ -130,7 +237,10 @@ CHECKS = (
     threads_see_what_others_wrote_before_a_barrier,
     a_barrier_that_is_missing_is_found_in_every_run,
     a_thread_that_ends_is_waited_for_by_none,
+    threads_that_wait_at_different_places_are_told,
     an_error_names_its_thread_and_leaves_nothing_behind,
+    copies_are_there_when_they_have_been_waited_for,
+    products_are_made_when_they_have_been_waited_for,
     functions_find_what_a_thread_has,
     arrays_have_borders,
     words_that_wrap_around_are_told,

@@ -1,5 +1,7 @@
 """What the kernels of a training step on a GPU compile to. This needs NVIDIA's compiler, but no GPU."""
 
+import re
+
 import pytest
 
 pytest.importorskip("numba_cuda", reason="the extra `cuda` is not installed")
@@ -7,7 +9,7 @@ pytest.importorskip("numba_cuda", reason="the extra `cuda` is not installed")
 from numba import int64
 
 from intnn.training.cuda import kernels
-from tests.ptx import BYTES, CAPABILITIES, LONGS, TABLE, WORDS, hold, needs_compiler, several
+from tests.ptx import BYTES, CAPABILITIES, LONGS, TABLE, WORDS, hold, needs_compiler, ptx, several
 
 # The registers of a thread: 80 leave room for three blocks of 256 threads on a multiprocessor, and 64 for four.
 KERNELS = {
@@ -37,3 +39,17 @@ def test_every_kernel_is_here():
 def test_no_kernel_calculates_in_floats_or_spills(kernel, capability):
     signature, registers, shared = KERNELS[kernel]
     hold(kernel, signature, capability, registers, shared=shared)
+
+
+@needs_compiler
+@pytest.mark.parametrize(
+    ("kernel", "instructions"),
+    [
+        (kernels.column_sums_kernel, {("global", "add")}),
+        (kernels.largest_kernel, {("global", "max"), ("shared", "max")}),
+    ],
+)
+def test_words_that_several_threads_change_are_changed_by_atomic_instructions(kernel, instructions):
+    signature, _, _ = KERNELS[kernel]
+    code = ptx(kernel, signature)
+    assert set(re.findall(r"\b(?:atom|red)\.(?:\w+\.)*?(global|shared)\.(\w+)\.", code)) == instructions
