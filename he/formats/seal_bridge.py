@@ -75,9 +75,16 @@ def level_ids(context: Any, parameters: Parameters) -> dict[int, Any]:
 
 
 def to_bytes(thing: Saveable) -> bytes:
-    """Write SEAL's serialisation of a key or ciphertext."""
+    """Write SEAL's serialisation of a key or ciphertext.
+
+    Raises:
+        OSError: if there is no room for it; SEAL writes to files alone, here of memory where the system has such.
+    """
     with _file() as path:
-        thing.save(path)
+        try:
+            thing.save(path)
+        except RuntimeError as error:  # all that it says is "I/O error"
+            raise OSError(f"SEAL cannot write: {error}; make room, or permit larger files (ulimit -f)") from error
         return Path(path).read_bytes()
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
+import math
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -23,10 +25,26 @@ def read_images(path: Path, spec: InputSpec) -> np.ndarray:
         values = _read_array(path) if path.suffix == ".npy" else np.loadtxt(path, ndmin=2)
         if values.dtype.kind not in "iuf":
             raise ValueError(f"floats or integers are due, got {values.dtype}")
-        return values.reshape(-1, *spec.shape)
+        return _images(values, spec.shape)
     except ValueError as error:
         shape = ", ".join(map(str, spec.shape))
         raise InputError(f"{path} must hold images [n, {shape}] in a .npy file, or as rows of text: {error}") from error
+
+
+def _images(values: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """Return the images [n, *shape] of an array. That it has as many values is not enough: others have, too.
+
+    Raises:
+        ValueError: if it holds neither images, nor one alone, nor a row for each.
+    """
+
+    def long(axes: Sequence[int]) -> list[int]:
+        return [length for length in axes if length != 1]  # an axis of one value may be there or not
+
+    whole = values.shape == shape or not values.size
+    if whole or (values.ndim and long(values.shape[1:]) in (long(shape), long([math.prod(shape)]))):
+        return values.reshape(-1, *shape)
+    raise ValueError(f"an array of shape {values.shape} is none of these")
 
 
 def write_logits(path: Path, logits: np.ndarray) -> None:

@@ -183,3 +183,12 @@ def test_foreign_and_malformed_ciphertexts_are_named(side):
     ):
         with pytest.raises(SealDataError, match=message):
             side.read(data)
+
+
+def test_where_seal_finds_no_room_the_error_says_what_to_do():
+    class Thing:
+        def save(self, path):
+            raise RuntimeError("I/O error")
+
+    with pytest.raises(OSError, match=r"SEAL cannot write: I/O error; make room, or permit larger files"):
+        to_bytes(Thing())
