@@ -18,6 +18,8 @@ from intnn.values.arrays import array, reals
 from intnn.values.rounding import round_half_up
 from intnn.values.value_object import ValueObject
 
+_FIELDS = {"name", "owner", "kind", "shape", "range", "scale", "features", "gather"}
+
 
 class InputError(ValueError):
     """Input values have another type, shape or range than the circuit takes."""
@@ -182,8 +184,11 @@ class InputSpec(ValueObject):
         """Return the input that `to_dict` wrote, in the interface's packing and with the table of its layout.
 
         Raises:
-            KeyError, TypeError, ValueError: if a field is missing or malformed.
+            KeyError, TypeError, ValueError: if a field is missing, unknown or malformed.
         """
+        unknown = sorted(set(fields) - _FIELDS)
+        if unknown:
+            raise ValueError(f"an input must have the fields {sorted(_FIELDS)} alone, got {unknown} as well")
         low, high = fields["range"]
         return InputSpec(
             name=fields["name"],

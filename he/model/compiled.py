@@ -14,7 +14,7 @@ from he.model.inputs import Inputs
 from intnn import Graph, IntNetwork
 from intnn.approximation.agreement import Decision, decision_of
 from intnn.quantisation.tune import Tuning
-from intnn.values.arrays import Array, FloatArray
+from intnn.values.arrays import Array, FloatArray, array
 from intnn.values.value_object import ValueObject
 
 
@@ -76,12 +76,19 @@ class Compiled(ValueObject):
         scaled = self.inputs.scaled(x)
         return self.network.quantise_input(scaled) if isinstance(self.network, IntNetwork) else scaled
 
-    def outputs(self, logits: Array) -> FloatArray:
-        """Return decrypted logits [n, outputs] in the units of the model's own outputs."""
+    def outputs(self, logits: ArrayLike) -> FloatArray:
+        """Return decrypted logits [n, outputs] in the units of the model's own outputs.
+
+        Raises:
+            ValueError: if there is no row for each input, or it has another length.
+        """
+        given, outputs = array(logits, "logits"), int(np.prod(self.graph.output_shape))
+        if given.ndim != 2 or given.shape[1] != outputs:
+            raise ValueError(f"`logits` must have shape (batch, {outputs}), as `decrypt` returns, got {given.shape}")
         if not isinstance(self.network, IntNetwork):
-            return np.asarray(logits, np.float64)
+            return given.astype(np.float64, copy=False)
         unit = float(self.network.metadata.get("output_scale", 1.0))
-        return np.array([[float(value) / unit for value in row] for row in logits.tolist()])
+        return np.array([[float(value) / unit for value in row] for row in given.tolist()])
 
     def explain(self) -> str:
         """Return a text with the choices that were made, and what the circuit says of itself."""

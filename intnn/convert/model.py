@@ -105,7 +105,9 @@ def _points() -> Iterable[Any]:
 def _remedy(model: Any, names: list[str]) -> str:
     """What to do about a model that nobody converts."""
     if isinstance(model, str | os.PathLike):
-        return _FILES.get(names[0], "install the package that converts it")
+        return _FILES.get(
+            names[0], "install the package that converts it" if names[0] else "name a file with its suffix"
+        )
     if isinstance(model, type):
         return "make an object of this class, and train it"
     if isinstance(model, Mapping):

@@ -68,6 +68,7 @@ from he.testing import table_network
         {"gather": [1, 5, 1.0]},
         {"gather": [1 << 40, 1 << 40, 1]},
         {"inputs": [3]},
+        {"inputs": ["name"]},
         {"output": [4]},
         {"output": [0, 3]},
         {"output": [3, 3]},
@@ -93,6 +94,15 @@ def test_a_malformed_interface_is_refused(exact, changes):
         Client(message(fields, exact))
     with pytest.raises(ValueError, match=r"\w"):
         Interface.from_dict(fields, exact.circuit.interface.tables)
+
+
+def test_an_input_with_a_field_too_many_is_refused(exact):
+    fields = exact.circuit.interface.to_dict()
+    fields["inputs"][0]["surplus"] = 1
+    with pytest.raises(
+        MessageError, match=r"an input must have the fields \['features', .* alone, got \['surplus'\] as well"
+    ):
+        Client(message(fields, exact))
 
 
 def message(fields, party):

@@ -278,6 +278,16 @@ def test_outputs_follow_the_model_for_features_of_any_size(inputs, outputs, acti
         assert error.mean() < 0.25
 
 
+@pytest.mark.parametrize("exact", [True, False])
+def test_logits_of_another_shape_have_no_outputs(graph, x, exact):
+    compiled = he.compile(graph, x, exact=exact, **INSECURE)
+    logits = he.simulate(compiled.circuit, compiled.prepare(x[:2]))
+    assert (compiled.outputs(logits.tolist()) == compiled.outputs(logits)).all()
+    for wrong in (logits[:, :2], logits[0], logits[:, :, None], 3):
+        with pytest.raises(ValueError, match=r"`logits` must have shape \(batch, 3\), as `decrypt` returns, got \("):
+            compiled.outputs(wrong)
+
+
 def test_a_budget_is_refused_once_and_by_the_name_that_it_has_here(graph, x):
     with pytest.raises(he.ParameterError) as refusal:
         he.compile(graph, x, max_units=0.01, **INSECURE)

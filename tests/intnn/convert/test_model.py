@@ -79,7 +79,7 @@ def test_what_nobody_converts(monkeypatch):
         ({"0.weight": np.zeros(3)}, "got builtins.dict; load the weights into the module"),
         (Foreign, r"got the class foreign\.models\.linear\.Foreign; make an object of this class"),
         (b"onnx", "got builtins.bytes; pass the path of a file"),
-        ("model", "got a path without a suffix"),
+        ("model", "got a path without a suffix; name a file with its suffix"),
         (None, "got builtins.NoneType; pass a trained model"),
         (np.zeros(3), r"got numpy\.ndarray"),
         (IntNetwork((2,), IntDomain(0, 1), (Dense(np.eye(2, dtype=int), np.zeros(2, int)),)), "is quantised already"),
