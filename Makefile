@@ -6,6 +6,8 @@ PIP = $(BIN)/python -m pip install --quiet --disable-pip-version-check
 INSTALL = $(PIP) --constraint constraints.txt
 # glibc fills memory that is fresh or freed with this byte, for tests to notice who reads it.
 PYTEST = MALLOC_PERTURB_=165 $(BIN)/python -m pytest
+# Two processes with two threads of linear algebra each would wait for one another on two processors.
+IN_TWO = OMP_NUM_THREADS=1 $(PYTEST) -n 2
 ARGS ?=
 
 .DEFAULT_GOAL := help
@@ -66,7 +68,7 @@ gpu: $(VENV)/gpu.stamp  ## CUDA kernels on this machine's GPU: equality, then sp
 
 # Coverage is that of all tests: of some of them, it says nothing.
 test: lint  ## lint, type-check, and run the tests; those of the measured rooms must enter nearly every branch
-	$(PYTEST) -n 2 $(if $(ARGS),$(ARGS),--cov)
+	$(IN_TWO) $(if $(ARGS),$(ARGS),--cov)
 
 lint: $(VENV)/test.stamp  ## ruff and mypy
 	$(BIN)/ruff check .
@@ -81,7 +83,7 @@ test-slow: $(VENV)/test.stamp  ## the tests that take minutes
 	$(PYTEST) -m slow $(ARGS)
 
 test-random: $(VENV)/test.stamp  ## property tests on examples drawn anew (ARGS="--hypothesis-seed=N" repeats them)
-	$(PYTEST) -n 2 --hypothesis-profile=random $(ARGS)
+	$(IN_TWO) --hypothesis-profile=random $(ARGS)
 
 fuzz: $(VENV)/test.stamp  ## ten million mutated messages for clients and sessions (ARGS="COUNT SEED")
 	$(BIN)/python -m tests.he.fuzz $(ARGS)

@@ -151,7 +151,8 @@ def test_a_circuit_is_the_same_under_any_blas_and_any_vector_instructions():
     """Bounds were sums in the order of a BLAS: two replicas refused each other's clients."""
     older = "AVX512F AVX512CD AVX512_SKX AVX512_CLX AVX512_CNL AVX512_ICL AVX2 FMA3"
     machines = (
-        {},
+        {"OPENBLAS_NUM_THREADS": "1"},
+        {"OPENBLAS_NUM_THREADS": "2"},
         {"OPENBLAS_CORETYPE": "Nehalem"},
         {"NPY_DISABLE_CPU_FEATURES": older, "GLIBC_TUNABLES": "glibc.cpu.hwcaps=-AVX2,-FMA"},
     )

@@ -1,10 +1,19 @@
 """Products are numpy's, and threads are as they were."""
 
+from collections.abc import Iterator
+
 import numpy as np
 import pytest
-from threadpoolctl import threadpool_info
+from threadpoolctl import threadpool_info, threadpool_limits
 
 from he.functional.blas import product
+
+
+@pytest.fixture(autouse=True)
+def two_threads() -> Iterator[None]:
+    """Threads that a product could take away."""
+    with threadpool_limits(2, user_api="blas"):
+        yield
 
 
 @pytest.mark.parametrize("shape", [(3, 5, 7), (64, 65, 66)])
