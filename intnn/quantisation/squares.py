@@ -217,6 +217,8 @@ class _Writer:
         if not value.offset.any() and value.unit.all():
             return value
         constant = np.where(value.offset, np.abs(value.offset), 1.0)
+        if value.unit.any():  # or the weights of others would be nothing beside those of a constant
+            constant = np.minimum(constant, np.abs(value.unit).max())
         unit = np.where(value.unit, value.unit, constant)
         node = Scale((value.unit != 0).astype(np.int64), whole(value.offset / unit))
         return self._moved(node, value, unit, np.zeros(len(unit)))
@@ -236,9 +238,9 @@ class _Writer:
             return value
         if value.weights is not None and (value.unit / unit).max() < WIDER:
             return self._rounded(value.weights, value.number, unit)
-        while np.abs(value.unit / unit).max() >= LARGEST:  # factors are int64
-            step = Scale(np.array([1 << 40]), np.zeros(1, np.int64))
-            value = self._moved(step, value, value.unit / (1 << 40), value.offset)
+        while (far := np.abs(value.unit / unit) >= LARGEST).any():  # factors are int64; those of others stay exact
+            step = Scale(np.where(far, 1 << 40, 1), np.zeros(len(far), np.int64))
+            value = self._moved(step, value, value.unit / step.weight, value.offset)
         node = Scale(whole(value.unit / unit), np.zeros(len(unit), np.int64))
         return self._moved(node, value, unit, value.offset)
 

@@ -230,3 +230,25 @@ def test_bad_samples_are_refused(samples, message):
     graph = Graph((2,), (Dense(np.eye(2), np.zeros(2)),))
     with pytest.raises(ValueError, match=message):
         integer_squares(graph, samples)
+
+
+def test_a_constant_channel_beside_others_leaves_them_as_they_are():
+    """In one unit, a constant of 1 meets squares of 2**-200: the former alone is multiplied."""
+    rng = np.random.default_rng(0)
+    nodes = (Conv2d(rng.normal(size=(2, 1, 2, 2)), rng.normal(size=2)), SQUARE,
+             Conv2d(rng.normal(size=(2, 2, 2, 2)) / 8, rng.normal(size=2)), SQUARE, Scale([0.0, 1.0], [1.0, 0.0]),
+             Reshape((1, 2, 4)), Conv2d(rng.normal(size=(1, 1, 2, 2)), np.zeros(1)))  # fmt: skip
+    graph, x = Graph((1, 4, 4), nodes), rng.random((50, 1, 4, 4))
+    network = integer_squares(graph, x, input_bits=16, weight_bits=20)
+    np.testing.assert_allclose(network.real_logits(x), graph.logits(x), rtol=1e-3, atol=1e-3)
+
+
+def test_a_constant_channel_leaves_the_weights_of_others_where_a_border_is_padded():
+    """Its column was the largest of the next layer by far, in whose unit all other weights were rounded to nothing."""
+    rng = np.random.default_rng(0)
+    nodes = (Conv2d(rng.normal(size=(2, 1, 2, 2)), rng.normal(size=2)), SQUARE, Scale([0.0, 1.0], [0.3, 0.1]),
+             Conv2d(rng.normal(size=(1, 2, 3, 3)), np.zeros(1), 1, 1))  # fmt: skip
+    graph, x = Graph((1, 4, 4), nodes), rng.random((50, 1, 4, 4))
+    network = integer_squares(graph, x, input_bits=8, weight_bits=8)
+    error = np.abs(network.real_logits(x) - graph.logits(x)).max()
+    assert error < 0.05 * np.ptp(graph.logits(x))  # weights of 8 bits, behind inputs of 8 bits
