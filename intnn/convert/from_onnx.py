@@ -10,7 +10,7 @@ from typing import Any
 
 from intnn.convert.errors import ConversionError
 from intnn.convert.labels import class_labels
-from intnn.convert.onnx import arithmetic, layers, quantised, shapes
+from intnn.convert.onnx import arithmetic, layers, quantised, resized, shapes
 from intnn.convert.onnx.builder import Builder, tidied
 from intnn.convert.onnx.call import Call
 from intnn.convert.onnx.file import OLDEST_OPSET, import_onnx, place_of, read_model, tensor_array
@@ -24,6 +24,7 @@ _MICROSOFT = "com.microsoft"
 #: The reader of every operator, by domain and name.
 _READERS: Mapping[tuple[str, str], Callable[[Call], Value]] = MappingProxyType(
     {("", name): reader for name, reader in {
+        "Abs": arithmetic.magnitude,
         "Add": arithmetic.binary,
         "AveragePool": layers.average_pool,
         "BatchNormalization": layers.batch_normalisation,
@@ -34,6 +35,7 @@ _READERS: Mapping[tuple[str, str], Callable[[Call], Value]] = MappingProxyType(
         "Constant": shapes.constant,
         "ConstantOfShape": shapes.constant_of_shape,
         "Conv": layers.convolution,
+        "ConvTranspose": resized.transposed,
         "DequantizeLinear": quantised.dequantise,
         "Div": arithmetic.binary,
         "Dropout": shapes.identity,
@@ -53,6 +55,7 @@ _READERS: Mapping[tuple[str, str], Callable[[Call], Value]] = MappingProxyType(
         "Max": arithmetic.extremum(is_minimum=False),
         "MaxPool": layers.max_pool,
         "Min": arithmetic.extremum(is_minimum=True),
+        "Mish": arithmetic.activation("mish"),
         "Mul": arithmetic.binary,
         "Neg": arithmetic.negated,
         "PRelu": arithmetic.leaky,
@@ -64,11 +67,13 @@ _READERS: Mapping[tuple[str, str], Callable[[Call], Value]] = MappingProxyType(
         "ReduceMean": layers.reduce_mean,
         "Relu": arithmetic.activation("relu"),
         "Reshape": shapes.reshape,
+        "Resize": resized.resized,
         "Selu": arithmetic.selu,
         "Shape": shapes.shape_of,
         "Sigmoid": arithmetic.activation("sigmoid"),
         "Slice": shapes.slice_of,
         "Softplus": arithmetic.activation("softplus"),
+        "Softsign": arithmetic.activation("softsign"),
         "Sqrt": arithmetic.square_root,
         "Squeeze": shapes.squeeze,
         "Sub": arithmetic.binary,
@@ -76,6 +81,7 @@ _READERS: Mapping[tuple[str, str], Callable[[Call], Value]] = MappingProxyType(
         "Tanh": arithmetic.activation("tanh"),
         "Transpose": shapes.transpose,
         "Unsqueeze": shapes.unsqueeze,
+        "Upsample": resized.resized,
     }.items()}
     | {(_MICROSOFT, name): reader for name, reader in {
         "DequantizeLinear": quantised.dequantise,
@@ -98,15 +104,13 @@ _REMEDIES: Mapping[str, str] = MappingProxyType(
         "ArgMax": "leave it to the client, who sees the outputs: export the model without it",
         "TopK": "leave it to the client, who sees the outputs: export the model without it",
         "ConvInteger": "quantise the model statically (QDQ), or convert its float original",
-        "ConvTranspose": "use a convolution",
         "DynamicQuantizeLinear": "quantise the model statically (QDQ), or convert its float original",
         **dict.fromkeys(("GRU", "LSTM", "RNN"), "unrolled networks of dense layers can be read, recurrent ones cannot"),
         "InstanceNormalization": "train with BatchNormalization, whose factors are constants",
         "LayerNormalization": "train with BatchNormalization, whose factors are constants",
         "GroupNormalization": "train with BatchNormalization, whose factors are constants",
         "MatMulInteger": "quantise the model statically (QDQ), or convert its float original",
-        "Mish": "train with SiLU or GELU, which are close to it",
-        **dict.fromkeys(("Resize", "Upsample"), "give the model images of the size that it works on"),
+        "Split": "leave gates (GLU) out: encrypted networks add branches and do not multiply them",
         "Softmax": "a softmax is read at the end alone, where it is left to the client",
         "LogSoftmax": "a softmax is read at the end alone, where it is left to the client",
     }
@@ -117,12 +121,12 @@ _LINKS = {"Softmax": "softmax", "LogSoftmax": "softmax", "Sigmoid": "logistic"}
 def from_onnx(path: str | os.PathLike[str], classes: Sequence[Any] | None = None) -> Graph:
     """Convert an ONNX model with one input and one output.
 
-    Read are float32 and float64 models of dense layers and convolutions over one or two axes, batch normalisation,
-    pooling, activations, sums and concatenations of branches, scaling by constants, and whatever moves values between
-    them; opsets from 7 on. A softmax or a sigmoid at the end is left to the client: `metadata["link"]`
-    says so, see `intnn.convert.labels`. Quantised models, with QuantizeLinear and DequantizeLinear or with QLinear
-    operators, are read as the float network of their dequantised weights, which neither rounds nor saturates between
-    layers; `metadata["quantised"]` is then true.
+    Read are float32 and float64 models of dense layers, convolutions over one or two axes, plain and transposed,
+    resizing to the nearest pixels or linearly, batch normalisation, pooling, activations, sums and concatenations of
+    branches, scaling by constants, and whatever moves values between them; opsets from 7 on. A softmax or a sigmoid at
+    the end is left to the client: `metadata["link"]` says so, see `intnn.convert.labels`. Quantised models, with
+    QuantizeLinear and DequantizeLinear or with QLinear operators, are read as the float network of their dequantised
+    weights, which neither rounds nor saturates between layers; `metadata["quantised"]` is then true.
 
     Args:
         path: The file; its weights lie in it.

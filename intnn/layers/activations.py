@@ -46,6 +46,8 @@ _FUNCTIONS: Mapping[str, tuple[Callable[..., FloatArray], tuple[str, ...]]] = Ma
         "gelu_tanh": (_gelu_tanh, ()),
         "silu": (lambda x: x * _sigmoid(x), ()),
         "softplus": (lambda x: np.logaddexp(x, 0.0), ()),
+        "mish": (lambda x: x * np.tanh(np.logaddexp(x, 0.0)), ()),
+        "softsign": (lambda x: x / (1.0 + np.abs(x)), ()),
         "tanh": (np.tanh, ()),
         "sigmoid": (_sigmoid, ()),
         "hardtanh": (lambda x, low, high: np.clip(x, low, high), ("low", "high")),
@@ -61,10 +63,12 @@ class Activation(ValueObject):
     """An elementwise float function, by name.
 
     Attributes:
-        name: "relu", "leaky_relu", "elu", "gelu", "gelu_tanh" (its usual approximation), "silu", "softplus", "tanh",
-            "sigmoid", "hardtanh", "hardsigmoid", "hardswish", "square" or "polynomial". All are torch's functions.
+        name: "relu", "leaky_relu", "elu", "gelu", "gelu_tanh" (its usual approximation), "silu", "softplus", "mish",
+            "softsign", "tanh", "sigmoid", "hardtanh", "hardsigmoid", "hardswish", "square" or "polynomial". All are
+            torch's functions.
         coefficients: The polynomial's coefficients, ascending: c[0] + c[1] x + ...; of a leaky ReLU the slope below
-            zero; of an ELU alpha; of a hard tangent its least and greatest value; empty for the other functions.
+            zero, which is -1 for the magnitude; of an ELU alpha; of a hard tangent its least and greatest value; empty
+            for the other functions.
 
     Raises:
         ValueError: The name is unknown, or coefficients are missing, superfluous or not finite.

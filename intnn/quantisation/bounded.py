@@ -8,7 +8,7 @@ that unsigned inputs allow twice the weight. Weights beyond it are projected, no
 Accumulator-Aware Weight Quantization" (Colbert et al., ICML 2024) does for its initial values.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -30,16 +30,26 @@ class Budget:
         inputs: The integers that an input can be.
         target: The integers that an output may be; zero is one of them.
         weight_limit: The largest magnitude of a weight.
+        parts: For every weight of a row the number of its part, from 0; weights of several parts are never in one sum
+            (see `intnn.quantisation.apart`). Empty where all weights are.
     """
 
     inputs: IntDomain
     target: IntDomain
     weight_limit: int
+    parts: tuple[int, ...] = ()
 
     def costs(self, sign: FloatArray) -> tuple[FloatArray, FloatArray]:
         """What a weight's unit of magnitude adds to the worst sums, upward and downward, by the weight's sign."""
         high, low = float(max(self.inputs.hi, 0)), float(max(-self.inputs.lo, 0))
         return np.where(sign > 0, high, low), np.where(sign > 0, low, high)
+
+    def divided(self, rows: FloatArray) -> FloatArray:
+        """Each row of weights [out, n] as the rows of its parts, [out * parts, n], which are zero in other parts."""
+        if not self.parts:
+            return rows
+        parts = np.arange(max(self.parts) + 1)[:, None] == np.array(self.parts)
+        return (rows[:, None, :] * parts).reshape(-1, rows.shape[1])
 
 
 def round_layer(weight: FloatArray, bias: FloatArray, scale: float, budget: Budget) -> tuple[IntArray, IntArray, float]:
@@ -82,6 +92,9 @@ def round_layer(weight: FloatArray, bias: FloatArray, scale: float, budget: Budg
 
 def relaxed_scales(rows: FloatArray, bias: FloatArray, budget: Budget) -> FloatArray:
     """The largest scale at which each row of weights [out, n], with its bias [out], keeps to the budget as it is."""
+    if budget.parts:
+        scales = relaxed_scales(*_divided(rows, bias, budget))
+        return scales.reshape(len(rows), -1).min(axis=1)
     up, down = budget.costs(np.sign(rows))
     magnitude = np.abs(rows)
     highest = (magnitude * up).sum(axis=1) + bias
@@ -92,6 +105,9 @@ def relaxed_scales(rows: FloatArray, bias: FloatArray, budget: Budget) -> FloatA
 
 def round_within(rows: FloatArray, bias: FloatArray, budget: Budget) -> tuple[IntArray, IntArray]:
     """Project each row of weights [out, n], with its bias [out], into the budget, then round it there."""
+    if budget.parts:
+        integers, offsets = round_within(*_divided(rows, bias, budget))
+        return integers.reshape(len(rows), -1, rows.shape[1]).sum(axis=1), offsets.reshape(len(rows), -1)[:, 0]
     offset = round_half_up(np.clip(bias, budget.target.lo, budget.target.hi))
     spare_up = (budget.target.hi - offset)[:, None].astype(float)
     spare_down = (offset - budget.target.lo)[:, None].astype(float)
@@ -114,6 +130,12 @@ def round_within(rows: FloatArray, bias: FloatArray, budget: Budget) -> tuple[In
         rounded_up &= (own == 0) | (np.cumsum(own, axis=1) <= spare)
     np.put_along_axis(whole, order, np.take_along_axis(whole, order, axis=1) + rounded_up, axis=1)
     return (sign * whole).astype(np.int64), offset
+
+
+def _divided(rows: FloatArray, bias: FloatArray, budget: Budget) -> tuple[FloatArray, FloatArray, Budget]:
+    """Rows and biases of all parts, and the budget of one."""
+    divided = budget.divided(rows)
+    return divided, bias.repeat(len(divided) // len(rows)), replace(budget, parts=())
 
 
 def _excess(magnitude: FloatArray, cost: FloatArray, spare: FloatArray) -> FloatArray:

@@ -15,6 +15,7 @@ from intnn.layers.nodes import Activation, Conv2d, Dense, LutActivation, Node, S
 from intnn.network.graph import Graph
 from intnn.network.network import IntNetwork
 from intnn.quantisation import activations
+from intnn.quantisation.apart import apart
 from intnn.quantisation.bounded import TINY, Budget, round_layer
 from intnn.quantisation.calibrate import Ranges
 from intnn.quantisation.config import QuantConfig
@@ -59,7 +60,8 @@ def quantise_by_ranges(graph: Graph, ranges: Ranges, config: QuantConfig) -> Int
         if isinstance(node, (Dense, Conv2d)):
             pooled, is_activated = ahead([following for following, _ in steps[i + 1 :]])
             domain = table_domain if is_activated else logit_domain
-            budget = Budget(x.hull, shrunk(domain, pooled), (1 << config.weight_bits - 1) - 1)
+            largest = (1 << config.weight_bits - 1) - 1
+            budget = Budget(x.hull, shrunk(domain, pooled), largest, apart(node, x))
             weight, bias, weight_scale = round_layer(node.weight, node.bias, scale, budget)
             _require_some_left(node.weight, weight, weight_scale, budget, i)
             node, scale = replace(node, weight=weight, bias=bias), scale * weight_scale

@@ -12,18 +12,19 @@ from numpy.typing import ArrayLike
 
 from intnn.approximation.refit import refitted
 from intnn.layers.intervals import propagate
-from intnn.layers.nodes import Activation, Conv2d, Dense, Flatten, LutActivation, Node, Reshape, SumPool2d
+from intnn.layers.nodes import Activation, Conv2d, Dense, Flatten, LutActivation, Node, Reshape, Shape, SumPool2d
 from intnn.network.fold import fold_scales
 from intnn.network.graph import Graph
 from intnn.network.network import IntNetwork
 from intnn.ops import numpy_
 from intnn.quantisation import activations
+from intnn.quantisation.apart import apart
 from intnn.quantisation.bounded import TINY, Budget, relaxed_scales, round_within
 from intnn.quantisation.by_ranges import ahead, separated, shrunk
 from intnn.quantisation.config import QuantConfig
 from intnn.quantisation.final import final_layer
 from intnn.quantisation.grid import grid, rounded
-from intnn.quantisation.units import along, columns
+from intnn.quantisation.units import along, columns, in_another_shape
 from intnn.values.arrays import Array, FloatArray, batched, instance, reals
 from intnn.values.domain import IntDomain, Interval
 
@@ -79,9 +80,11 @@ class _Walk:
             case Activation() if self.layers:
                 self._append(self._table(node, targets))
             case Flatten() | Reshape():
+                before = self._integers.shape[1:]
                 self._append(node)
-                shape = self._integers.shape[1:]
-                self.unit = self.unit.repeat(shape[0] // len(self.unit)) if len(shape) == 1 else self.unit
+                units = in_another_shape(self.unit, before, self._integers.shape[1:])
+                assert units is not None  # where channels meet in one, they have one unit
+                self.unit = units
             case SumPool2d():
                 self._append(node)
             case _:
@@ -100,7 +103,8 @@ class _Walk:
         activation = next((n for n in following if isinstance(n, Activation)), None)
         points, bound = self._config.table_points, self._config.logit_bound
         domain = IntDomain.symmetric(points) if is_activated else IntDomain(-bound, bound)
-        budget = Budget(self._interval.hull, shrunk(domain, pooled), (1 << self._config.weight_bits - 1) - 1)
+        largest = (1 << self._config.weight_bits - 1) - 1
+        budget = Budget(self._interval.hull, shrunk(domain, pooled), largest, apart(node, self._interval))
 
         x = along(self.unit, self._integers[0]) * self._integers
         node = refitted(node, x, targets)
@@ -110,7 +114,7 @@ class _Walk:
         rows = weight.reshape(len(weight), -1)
         finest = budget.weight_limit / np.maximum(np.abs(rows).max(axis=1), TINY)
         relaxed = np.minimum(relaxed_scales(rows, node.bias, budget), finest)
-        own = activation is not None and _is_homogeneous(activation)
+        own = activation is not None and _is_homogeneous(activation) and not _meet(targets.shape[1:], following)
         if not own:
             finest, relaxed = np.full_like(finest, finest.min()), np.full_like(relaxed, relaxed.min())
 
@@ -149,6 +153,21 @@ def _is_homogeneous(activation: Activation) -> bool:
     """Whether f(r x) = r f(x) for all r > 0, so that every channel may have a scale of its own."""
     is_identity = activation.name == "polynomial" and activation.coefficients == (0.0, 1.0)
     return is_identity or activation.name in ("relu", "leaky_relu")
+
+
+def _meet(shape: Shape, following: list[Node]) -> bool:
+    """Whether channels of this shape are parts of one channel where the next weighted layer reads them."""
+    numbers = np.arange(float(shape[0]))
+    for node in following:
+        if isinstance(node, Dense | Conv2d):
+            break
+        before, shape = shape, node.output_shape(shape)
+        if isinstance(node, Flatten | Reshape):
+            moved = in_another_shape(numbers, before, shape)
+            if moved is None:
+                return True
+            numbers = moved
+    return False
 
 
 def _better(attempt: list[Array], best: list[Array]) -> list[Array]:

@@ -1,10 +1,11 @@
 """Integers with a unit for every channel, by which networks are rounded."""
 
+import math
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from intnn.layers.nodes import Conv2d, Dense
+from intnn.layers.nodes import Conv2d, Dense, Shape
 from intnn.quantisation.compensate import compensated
 from intnn.values.arrays import Array, FloatArray
 from intnn.values.rounding import round_half_up
@@ -86,6 +87,18 @@ def columns(layer: Dense | Conv2d, channels: FloatArray) -> FloatArray:
     groups = layer.groups if isinstance(layer, Conv2d) else 1
     rows = channels.reshape(groups, -1).repeat(len(layer.weight) // groups, axis=0)
     return rows.reshape(*rows.shape, *[1] * (layer.weight.ndim - 2))
+
+
+def in_another_shape(channels: FloatArray, shape: Shape, other: Shape) -> FloatArray | None:
+    """One number for each channel of a value, once its elements are in another shape; None where a channel has several.
+
+    Args:
+        channels: One number for each channel, or one for all.
+        shape: The shape of the value.
+        other: A shape of as many elements.
+    """
+    rows = np.repeat(channels, math.prod(shape) // len(channels)).reshape(other[0], -1)
+    return None if (rows != rows[:, :1]).any() else rows[:, 0]
 
 
 def common_unit(fixed: FloatArray, free: FloatArray, close: float) -> FloatArray:

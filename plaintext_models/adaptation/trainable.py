@@ -320,6 +320,8 @@ _FUNCTIONS: Mapping[str, Function] = MappingProxyType(
         "gelu_tanh": partial(functional.gelu, approximate="tanh"),
         "silu": functional.silu,
         "softplus": functional.softplus,
+        "mish": functional.mish,
+        "softsign": functional.softsign,
         "tanh": torch.tanh,
         "sigmoid": torch.sigmoid,
         "hardtanh": lambda low, high, x: functional.hardtanh(x, low, high),

@@ -266,6 +266,8 @@ _ACTIVATIONS: Mapping[str, Callable[..., nn.Module]] = MappingProxyType(
         "gelu_tanh": lambda: nn.GELU("tanh"),
         "silu": nn.SiLU,
         "softplus": nn.Softplus,
+        "mish": nn.Mish,
+        "softsign": nn.Softsign,
         "hardtanh": lambda low, high: nn.Hardtanh(low, high) if low < high else _Polynomial((low,)),
         "hardsigmoid": nn.Hardsigmoid,
         "hardswish": nn.Hardswish,

@@ -66,6 +66,11 @@ def swish(call: Call) -> Value:
     return activated(call, "silu")
 
 
+def magnitude(call: Call) -> Value:
+    """|x|, which is a leaky ReLU with a slope of -1."""
+    return activated(call, "leaky_relu", -1.0)
+
+
 def hard_sigmoid(call: Call) -> Value:
     """max(0, min(1, alpha x + beta))."""
     alpha, beta = float(call.attribute("alpha", 0.2)), float(call.attribute("beta", 0.5))

@@ -92,7 +92,7 @@ class Builder:
         raise ConversionError(
             value.place,
             "must be a function that a graph has, alone or together with its neighbours",
-            "use relu, leaky_relu, elu, gelu, silu, softplus, tanh, sigmoid, hardtanh, hardsigmoid or hardswish",
+            "use relu, leaky_relu, elu, gelu, silu, softplus, mish, softsign, tanh, sigmoid, hardtanh or hardswish",
         )
 
     def scaled_everywhere(self, value: Feature, weight: FloatArray, bias: FloatArray) -> Feature:
@@ -170,7 +170,7 @@ def _recognised(value: Pointwise) -> tuple[Pointwise | Feature, Activation] | No
 @cache
 def _known() -> list[tuple[Activation, FloatArray]]:
     """Activations that files write as patterns, with their values on the grid."""
-    known = [Activation(name) for name in ("gelu", "gelu_tanh", "silu", "hardswish", "square")]
+    known = [Activation(name) for name in ("gelu", "gelu_tanh", "silu", "hardswish", "mish", "softsign", "square")]
     return [(activation, activation.apply(_GRID)) for activation in known]
 
 

@@ -1,5 +1,6 @@
 """Layers with weights, and pooling."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -7,7 +8,7 @@ import numpy as np
 from intnn.convert.onnx.call import Call, spatial
 from intnn.convert.onnx.values import Feature, Value
 from intnn.layers.nodes import Conv2d, Dense, MaxPool2d, SumPool2d
-from intnn.values.arrays import FloatArray
+from intnn.values.arrays import FloatArray, IntArray
 
 Window = dict[str, Any]
 
@@ -57,18 +58,24 @@ def convolution(call: Call) -> Value:
     window = _window(call, value, list(weight.shape[2:]))
     kernel = weight.reshape(*weight.shape[:2], *window.pop("size"))
     node = Conv2d(kernel, bias, groups=int(call.attribute("group", 1)), **window)
-    return _as_read(call.builder.append(node, image), rank)
+    return as_read(call.builder.append(node, image), rank)
 
 
 def average_pool(call: Call) -> Value:
-    """A sum over every window, and a division."""
-    value, window = _pooled(call)
-    if any(window["padding"]) and not call.attribute("count_include_pad", 0):
-        raise call.refused(
-            "must not leave the padding out of its averages (count_include_pad=0 with pads), since windows differ then",
-            "pool without padding, or with count_include_pad=1",
+    """A sum over every window, and a division by the pixels that it holds: with padding or not, but not beyond it."""
+    image, window, borders = _pooled(call)
+    counts_padding = bool(call.attribute("count_include_pad", 0))
+    held = [
+        _held(side, *along, counts_padding=counts_padding)
+        for side, *along in zip(
+            image.shape[1:], window["size"], window["stride"], (borders[:2], borders[2:]),
+            (window["padding"][:2], window["padding"][2:]), strict=True,
         )
-    return _average(call, value, SumPool2d(**window))
+    ]  # fmt: skip
+    pixels = np.outer(*held)
+    if not pixels.all():
+        raise call.refused("must have a pixel of the image in every window", "pool with less padding")
+    return _average(call, image, SumPool2d(**window), pixels)
 
 
 def global_average_pool(call: Call) -> Value:
@@ -89,10 +96,10 @@ def reduce_mean(call: Call) -> Value:
 def max_pool(call: Call) -> Value:
     """The largest value of every window."""
     call.require("storage_order", 0, "export the model without indices of maxima")
-    value, window = _pooled(call, moved=True)
+    value, window, _ = _pooled(call, moved=True)
     steps, never_negative = call.moved(0).steps, call.moved(0).never_negative
     made = call.builder.append(MaxPool2d(**window), value, never_negative=never_negative)
-    result = _as_read(made, len(call.moved(0).shape) - 1)
+    result = as_read(made, len(call.moved(0).shape) - 1)
     return Feature(result.node, result.shape, None, never_negative, steps)
 
 
@@ -100,7 +107,7 @@ def global_max_pool(call: Call) -> Value:
     """The largest value of every channel; spatial axes of one element stay."""
     image = call.image(0)
     made = call.builder.append(MaxPool2d((image.shape[1], image.shape[2])), image, never_negative=image.never_negative)
-    return _as_read(made, len(call.feature(0).shape) - 1)
+    return as_read(made, len(call.feature(0).shape) - 1)
 
 
 def pad(call: Call) -> Value:
@@ -127,7 +134,7 @@ def pad(call: Call) -> Value:
     if rank == 3:
         top = bottom = 0
     made = call.builder.append(SumPool2d(1, 1, (top, bottom, left, right)), image, never_negative=image.never_negative)
-    return _as_read(made, rank - 2)
+    return as_read(made, rank - 2)
 
 
 def batch_normalisation(call: Call) -> Value:
@@ -146,36 +153,59 @@ def batch_normalisation(call: Call) -> Value:
     return call.builder.scaled_everywhere(value, weight, bias)
 
 
-def _pooled(call: Call, moved: bool = False) -> tuple[Feature, Window]:
-    """The image that is pooled, and its window."""
+def _pooled(call: Call, moved: bool = False) -> tuple[Feature, Window, Sequence[int]]:
+    """The image that is pooled, its window with all pixels that are padded, and those that the file pads itself."""
     value = call.moved(0) if moved else call.feature(0)
     image = call.image(0, moved)
     size = [int(side) for side in call.attribute("kernel_shape", [])]
     window = _window(call, value, size)
     if window.pop("dilation") != (1, 1):
         raise call.refused("must have dilations of 1", "pool without gaps")
+    borders: tuple[int, ...] = window["padding"]
     if call.attribute("ceil_mode", 0):
-        pads, strides = window["padding"], window["stride"]
-        padded = image.shape[1] + pads[0] + pads[1], image.shape[2] + pads[2] + pads[3]
-        if any((p - k) % s for p, k, s in zip(padded, window["size"], strides, strict=True)):
-            raise call.refused("must not have windows that reach beyond the image (ceil_mode=1)", "use ceil_mode=0")
-    return image, window
+        top, bottom, left, right = borders
+        sides = zip(image.shape[1:], window["size"], window["stride"], ((top, bottom), (left, right)), strict=True)
+        below, beside = (_beyond(*side) for side in sides)
+        window["padding"] = top, bottom + below, left, right + beside
+    return image, window, borders
 
 
-def _average(call: Call, image: Feature, pool: SumPool2d) -> Feature:
+def _beyond(side: int, taps: int, step: int, borders: tuple[int, int]) -> int:
+    """How far one more window reaches beyond the border; it is left out where it would hold nothing but padding."""
+    room = side + sum(borders) - taps
+    last = room - room % step + step
+    return last - room if room % step and last < side + borders[0] else 0
+
+
+def _held(
+    side: int, taps: int, step: int, borders: tuple[int, int], padding: tuple[int, int], *, counts_padding: bool
+) -> IntArray:
+    """The pixels of an axis in every window, those of the borders among them or not."""
+    starts = np.arange(0, side + sum(padding) - taps + 1, step) - borders[0]
+    before, after = borders if counts_padding else (0, 0)
+    return np.maximum(np.minimum(starts + taps, side + after) - np.maximum(starts, -before), 0)
+
+
+def _average(call: Call, image: Feature, pool: SumPool2d, pixels: IntArray) -> Feature:
+    """Sums over the pixels of their windows [height, width], of which there may be one number for all."""
     total = call.builder.append(pool, image)
-    mean = call.builder.scaled(total, np.array([1 / pool.area]), np.zeros(1))
-    value = _as_read(mean, len(call.feature(0).shape) - 1)
+    if (pixels == pixels.flat[0]).all():
+        mean = call.builder.scaled(total, np.array([1 / pixels.flat[0]]), np.zeros(1))
+    else:
+        mean = call.builder.scaled_everywhere(total, 1 / pixels, np.zeros(1))
+        mean = call.builder.in_shape(mean, total.shape)
+    value = as_read(mean, len(call.feature(0).shape) - 1)
     return Feature(value.node, value.shape, None, image.never_negative)
 
 
 def _global_average(call: Call, keep: bool) -> Feature:
     image = call.image(0)
-    made = _average(call, image, SumPool2d((image.shape[1], image.shape[2])))
+    pool = SumPool2d((image.shape[1], image.shape[2]))
+    made = _average(call, image, pool, np.array(pool.area))
     return made if keep else made.reshaped(made.shape[:1])
 
 
-def _as_read(image: Feature, rank: int) -> Feature:
+def as_read(image: Feature, rank: int) -> Feature:
     """An image of height 1 as the file sees it, where the file has one spatial axis."""
     return image.reshaped((image.shape[0], image.shape[2])) if rank == 1 else image
 

@@ -71,7 +71,7 @@ def shape_of(call: Call) -> Value:
 
 def gather(call: Call) -> Value:
     """Elements of a shape, or of another constant vector."""
-    values, places = _known(call, 0), call.constant(1)
+    values, places = known(call, 0), call.constant(1)
     axis = call.axes(call.attribute("axis", 0), max(values.array.ndim, 1))[0]
     if values.array.ndim != 1 or axis or places.ndim > 1:
         raise call.refused("must take elements of a constant vector", _FIXED)
@@ -142,7 +142,7 @@ def flatten(call: Call) -> Value:
 def reshape(call: Call) -> Value:
     """The same elements in another shape; the batch axis stays first."""
     operand = call.operand(0)
-    target = _known(call, 1)
+    target = known(call, 1)
     sides = [int(side) for side in target.array.ravel()]
     if isinstance(operand, Constant):
         if call.attribute("allowzero", 0) == 0:
@@ -227,7 +227,7 @@ def transpose(call: Call) -> Value:
     return replace(value, shape=shape, order=None if is_trivial else flat)
 
 
-def _known(call: Call, number: int) -> Constant:
+def known(call: Call, number: int) -> Constant:
     """A constant operand, be it a shape or not."""
     value = call.operand(number)
     if not isinstance(value, Constant):

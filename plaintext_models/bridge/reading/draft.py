@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from intnn.convert.resampling import Points, nearest
 from intnn.layers.nodes import Activation, Conv2d, Dense, Flatten, Join, Node, Reshape, Scale, Shape
 from plaintext_models.bridge.reading.unsupported import UnsupportedError
 
@@ -135,7 +136,7 @@ class Draft:
         return self.add(Flatten() if len(shape) == 1 else Reshape(shape), number)
 
     def _picked(self, value: Value) -> int:
-        """Channels, or every other pixel, chosen by a linear layer of ones and zeros; other places have no node."""
+        """Channels, or every other pixel, chosen by a linear layer of ones and zeros; pixels by sums."""
         for (channels, height, width), steps in self._layouts(value):
             grid = counted(height * width).view(height, width)[:: steps[0], :: steps[1]].flatten()
             rows = value.places.reshape(-1, len(grid))
@@ -148,10 +149,29 @@ class Draft:
             if height == width == 1:
                 return self.add(Dense(weight, bias), self.laid(whole, (channels,)))
             return self.add(Conv2d(weight[:, :, None, None], bias, steps), self.laid(whole, (channels, height, width)))
+        if (made := self._pixels(value)) is not None:
+            return made
         remedy = "permute, slice or flip only along channels, or right before a linear layer"
         if value.node == INPUT:  # as of images with channels last
             remedy += "; or give inputs in the order that layers take, channels first, and leave it out of the module"
         raise UnsupportedError("elements in another order or number", remedy)
+
+    def _pixels(self, value: Value) -> int | None:
+        """Pixels at even distances, the same of every channel, as of an image resized or cropped; None for others."""
+        own, shape = (((*s[:1], 1, *s[1:]) if len(s) == 2 else s) for s in (self.shape(value.node), value.shape))
+        if len(own) != 3 or len(shape) != 3 or own[0] != shape[0]:
+            return None
+        channels, height, width = own
+        places = value.places.reshape(shape)
+        rows, columns = places[0, :, 0] // width, places[0, 0] % width
+        grid = rows[:, None] * width + columns + counted(channels)[:, None, None] * height * width
+        if not torch.equal(places, grid) or (rows.diff() < 0).any() or (columns.diff() < 0).any():
+            return None
+        vertical, horizontal = (Points.of_indices(numbers.numpy()) for numbers in (rows, columns))
+        if vertical is None or horizontal is None:
+            return None
+        image = self.laid(self.whole(value.node), (channels, height, width))
+        return nearest(self.add, image, (channels, height, width), (vertical, horizontal))
 
     def _layouts(self, value: Value) -> Iterator[tuple[tuple[int, int, int], tuple[int, int]]]:
         """Images that a node's output may be taken for, and the steps between pixels of them that a value may have."""

@@ -65,12 +65,24 @@ def multiplied(draft: Draft, self: Operand, other: Operand, batch: int) -> Value
 
 
 def divided(draft: Draft, self: Operand, other: Operand, batch: int) -> Value:
-    """A quotient by a constant."""
+    """A quotient by a constant; or of a value and one more than its magnitude, which is a softsign."""
+    if isinstance(self, Value) and isinstance(other, Value) and _is_one_more(draft, other, self):
+        return draft.activation(self, "softsign")
     if isinstance(other, Value):
         raise UnsupportedError(
             "a division by what depends on the input", "normalise by constants, as batch normalisation does"
         )
     return multiplied(draft, self, 1.0 / torch.as_tensor(other, dtype=torch.float64), batch)
+
+
+def _is_one_more(draft: Draft, value: Value, of: Value) -> bool:
+    """Whether a value is 1 + |x| for another one."""
+    match draft.node(value.node):
+        case Scale(weight=weight, bias=bias) if weight.tolist() == bias.tolist() == [1.0]:
+            inner = replace(value, node=draft.sources[value.node][0])
+            if draft.node(inner.node) == Activation("leaky_relu", (-1.0,)):
+                return of.is_same(replace(inner, node=draft.sources[inner.node][0]))
+    return False
 
 
 def power(draft: Draft, self: Value, exponent: Any) -> Value:

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from fractions import Fraction
 
 import numpy as np
 import torch
@@ -9,6 +10,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812 - its usual name
 
+from intnn.convert import resampling
+from intnn.convert.resampling import Points, Side
 from intnn.layers.geometry import all_four
 from intnn.layers.nodes import Add, Concatenate, Conv2d, Dense, MaxPool2d, SumPool2d
 from plaintext_models.bridge.reading.draft import Draft, Value, is_counted
@@ -81,6 +84,35 @@ def convolution(
     return _as_read(draft, draft.add(node, number), axes)
 
 
+def transposed_convolution(
+    draft: Draft,
+    input: Value,  # noqa: A002 - torch's name
+    weight: Tensor,
+    bias: Tensor | None,
+    stride: Sides,
+    padding: Sides,
+    output_padding: Sides,
+    groups: int,
+    dilation: Sides,
+) -> Value:
+    """A transposed convolution of images, or of sequences as images of height one."""
+    axes = weight.ndim - 2
+    if axes == 3:
+        raise UnsupportedError("a transposed convolution of volumes", "use ConvTranspose2d or ConvTranspose1d")
+    require_batch(input, axes)
+    steps, pads, more, gaps = (_spread(sides, axes) for sides in (stride, padding, output_padding, dilation))
+    sides = [Side(step, pad, pad - end, gap) for step, pad, end, gap in zip(steps, pads, more, gaps, strict=True)]
+    if axes == 1:
+        weight, sides = weight[:, :, None], [Side(1, 0, 0, 1), *sides]
+    offsets = np.zeros(weight.shape[1] * groups) if bias is None else _floats(bias)
+    number = _imaged(draft, input)
+    channels, height, width = draft.shape(number)
+    made = resampling.transposed_convolution(
+        draft.add, number, (channels, height, width), _floats(weight), offsets, (sides[0], sides[1]), groups
+    )
+    return _as_read(draft, made, axes)
+
+
 def average(
     draft: Draft,
     self: Value,
@@ -131,6 +163,43 @@ def adaptive_average(draft: Draft, self: Value, output_size: Sides) -> Value:
 def adaptive_maximum(draft: Draft, self: Value, output_size: Sides) -> list[Value]:
     """Max pooling to a size that divides the image's; the places of the largest are no value."""
     return [maximum(draft, self, _adapted(self, output_size), (), [0], [1], ceil_mode=False)]
+
+
+def resized(
+    draft: Draft,
+    input: Value | None = None,  # noqa: A002 - torch's name
+    self: Value | None = None,
+    output_size: Sides | None = None,
+    align_corners: bool = False,
+    scale_factors: Sequence[float] | None = None,
+    **scales: float | None,
+) -> Value:
+    """An image between whose pixels others are put, or from which some are taken, by straight lines."""
+    value = self if input is None else input
+    assert value is not None
+    lengths = value.shape[1:]
+    given: Sequence[float | None] = scale_factors or [
+        scales.get(name) for name in ("scales", "scales_h", "scales_w") if name in scales
+    ]
+    factors: list[float | None] = list(given or [None] * len(lengths))
+    sizes = output_size or [int(length * factor) for length, factor in zip(lengths, factors, strict=True) if factor]
+    axes = []
+    for length, count, factor in zip(lengths, sizes, factors, strict=True):
+        ratio = 1 / Fraction(factor).limit_denominator(1000) if factor else Fraction(length, count)
+        first = ratio / 2 - Fraction(1, 2)
+        if align_corners:
+            first, ratio = Fraction(0), Fraction(max(length - 1, 1), max(count - 1, 1))
+        points = Points.at(first, ratio, count)
+        if points is None:
+            raise UnsupportedError(
+                f"an image of {length} pixels resized to {count}", "give it a size, and not a factor"
+            )
+        axes.append(points)
+    vertical, horizontal = axes if len(axes) == 2 else (Points(1, 1, 0, 1), *axes)
+    number = _imaged(draft, value)
+    channels, height, width = draft.shape(number)
+    made, factor = resampling.linear(draft.add, number, (channels, height, width), (vertical, horizontal))
+    return draft.scaled(_as_read(draft, made, len(axes)), 1.0 / factor)
 
 
 def reduced(

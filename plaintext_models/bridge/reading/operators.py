@@ -23,6 +23,10 @@ MOVES = frozenset({
     "index_select", "split", "split_with_sizes", "chunk", "unbind", "channel_shuffle", "pixel_shuffle",
     "pixel_unshuffle", "view_as", "expand_as", "reshape_as", "tile"
 })  # fmt: skip
+#: Operators that move elements as well, but only those that are floats.
+MOVES_FLOATS = frozenset(
+    f"{name}{axes}d" for name in ("upsample_nearest", "_upsample_nearest_exact") for axes in (1, 2)
+)
 #: Operators that give what they get.
 SAME = frozenset({
     "clone", "detach", "alias", "contiguous", "lift_fresh_copy", "dropout", "feature_dropout", "alpha_dropout"
@@ -33,7 +37,9 @@ SHAPED = frozenset({"zeros_like", "ones_like", "full_like", "new_zeros", "new_on
 CHECKS = frozenset({"_assert_tensor_metadata", "_assert_scalar", "_assert_async", "sym_constrain_range"})
 
 _SCORES = "return the scores, and take the largest of what `Graph.predict` or the client gives"
-_ACTIVATE = "use an activation that a graph has: relu, leaky_relu, elu, gelu, silu, softplus, tanh, sigmoid, hardtanh"
+_ACTIVATE = (
+    "use an activation that a graph has: relu, leaky_relu, elu, gelu, silu, mish, softplus, softsign, tanh, sigmoid"
+)
 _FIXED = "use BatchNorm, whose statistics are fixed after training, and fine-tune"
 _BRANCH = "let nothing but activations depend on values: leaky_relu or hardtanh in place of torch.where, say"
 _SEQUENCE = "use dense layers, convolutions and pooling"
@@ -49,10 +55,9 @@ REMEDIES: Mapping[str, str] = MappingProxyType(
         **dict.fromkeys(("where", "gt", "lt", "ge", "le", "eq", "ne", "item", "masked_fill", "sign"), _BRANCH),
         **dict.fromkeys(("lstm", "gru", "rnn_tanh", "rnn_relu", "scaled_dot_product_attention"), _SEQUENCE),
         **dict.fromkeys(MODULES.values(), _SEQUENCE),
-        **dict.fromkeys(
-            ("mish", "abs", "exp", "log", "sqrt", "erf", "sin", "cos", "softsign", "hardshrink"), _ACTIVATE
-        ),
-        **dict.fromkeys(("tanhshrink", "softshrink", "threshold", "reciprocal", "rsqrt", "glu", "erfc"), _ACTIVATE),
+        **dict.fromkeys(("exp", "log", "sqrt", "erf", "sin", "cos", "hardshrink"), _ACTIVATE),
+        **dict.fromkeys(("tanhshrink", "softshrink", "threshold", "reciprocal", "rsqrt", "erfc"), _ACTIVATE),
+        "glu": "leave gates out: encrypted networks add branches and do not multiply them",
         **dict.fromkeys(("einsum", "tensordot", "bmm"), "use nn.Linear, or x @ matrix"),
         "embedding": "give the embedded vectors as inputs",
         "native_dropout": "drop out while training only, by nn.Dropout or F.dropout(x, training=self.training)",
@@ -60,13 +65,12 @@ REMEDIES: Mapping[str, str] = MappingProxyType(
         **dict.fromkeys(
             ("bernoulli", "rand_like", "randn_like", "randint_like"), "compute the same for the same input"
         ),
-        **dict.fromkeys(
-            ("conv_transpose1d", "conv_transpose2d", "conv_transpose3d"), "use Conv2d, and no larger image"
-        ),
         **dict.fromkeys(("conv3d", "avg_pool3d", "max_pool3d"), "use layers of images or sequences"),
         **dict.fromkeys(
-            ("upsample_nearest2d", "upsample_bilinear2d"), "give the model images of the size that it works on"
+            ("upsample_bicubic2d", "_upsample_bicubic2d_aa", "_upsample_bilinear2d_aa", "grid_sampler"),
+            'resize by mode="nearest" or "bilinear" without antialias, or convolve with fixed weights',
         ),
+        **dict.fromkeys(("upsample_nearest3d", "upsample_trilinear3d"), "use layers of images or sequences"),
     }
 )
 
@@ -148,11 +152,16 @@ OPERATORS: Mapping[str, Operator] = MappingProxyType(
         "mv": lambda d, a, _: _product(d, a, "self", "vec"),
         "addmm": _addmm,
         **dict.fromkeys(("conv1d", "conv2d", "conv3d"), lambda d, a, _: lin.convolution(d, **a)),
+        **dict.fromkeys(
+            ("conv_transpose1d", "conv_transpose2d", "conv_transpose3d"),
+            lambda d, a, _: lin.transposed_convolution(d, **a),
+        ),
         **dict.fromkeys(("avg_pool1d", "avg_pool2d"), lambda d, a, _: lin.average(d, **a)),
         **dict.fromkeys(("max_pool1d", "max_pool2d"), lambda d, a, _: lin.maximum(d, **a)),
         **dict.fromkeys(("max_pool1d_with_indices", "max_pool2d_with_indices"), lambda d, a, _: [lin.maximum(d, **a)]),
         **dict.fromkeys(("adaptive_avg_pool1d", "adaptive_avg_pool2d"), lambda d, a, _: lin.adaptive_average(d, **a)),
         **dict.fromkeys(("adaptive_max_pool1d", "adaptive_max_pool2d"), lambda d, a, _: lin.adaptive_maximum(d, **a)),
+        **dict.fromkeys(("upsample_linear1d", "upsample_bilinear2d"), lambda d, a, _: lin.resized(d, **a)),
         "_native_batch_norm_legit_no_training": lambda d, a, _: [_batch_norm(d, {**a, "training": False}, 0)],
         "batch_norm": _batch_norm,
         "mean": _mean,
@@ -175,6 +184,8 @@ OPERATORS: Mapping[str, Operator] = MappingProxyType(
         "tanh": _simple("tanh"),
         "sigmoid": _simple("sigmoid"),
         "silu": _simple("silu"),
+        "mish": _simple("mish"),
+        "abs": _simple("leaky_relu", -1.0),
         "hardsigmoid": _simple("hardsigmoid"),
         "hardswish": _simple("hardswish"),
         "log_sigmoid": lambda d, a, _: each.log_sigmoid(d, a["self"]),

@@ -12,7 +12,16 @@ from torch.utils import _pytree as pytree
 
 from intnn.layers.nodes import Activation, Join, Node, Shape
 from plaintext_models.bridge.reading.draft import INPUT, Draft, Value, counted
-from plaintext_models.bridge.reading.operators import CHECKS, MODULES, MOVES, OPERATORS, REMEDIES, SAME, SHAPED
+from plaintext_models.bridge.reading.operators import (
+    CHECKS,
+    MODULES,
+    MOVES,
+    MOVES_FLOATS,
+    OPERATORS,
+    REMEDIES,
+    SAME,
+    SHAPED,
+)
 from plaintext_models.bridge.reading.unsupported import UnsupportedError
 from plaintext_models.bridge.tracing.wide import in_float64, wide, widened
 
@@ -112,7 +121,7 @@ class Reader:
             if arguments.get("train"):
                 raise UnsupportedError(f"{name} that is not in evaluation mode", REMEDIES["native_dropout"])
             return read[0]
-        if name in MOVES:
+        if name in MOVES or name in MOVES_FLOATS:
             return self._moved(target, args, kwargs, read)
         if name not in OPERATORS:
             raise UnsupportedError(name, REMEDIES.get(name, _ELSEWHERE))
@@ -130,14 +139,17 @@ class Reader:
         """Move the places of a batch as torch moves its elements; all images have to be treated alike."""
         value = read[0]
         size = self.draft.size(value.node)
+        kind = torch.float64 if target._schema.name.removeprefix("aten::") in MOVES_FLOATS else torch.int64
         starts = size * counted(self.batch)
 
         def batched(leaf: Any) -> Any:
             if not isinstance(leaf, Value):
                 return leaf
-            return (leaf.places + starts.view(-1, *[1] * len(leaf.shape))).contiguous()  # so that it can be viewed
+            moved = leaf.places + starts.view(-1, *[1] * len(leaf.shape))
+            return moved.to(kind).contiguous()  # so that it can be viewed
 
         def single(moved: Tensor) -> Value:
+            moved = moved.to(torch.int64)
             places = moved[0] if moved.ndim and len(moved) == self.batch else None
             if places is None or not torch.equal(moved, places + starts.view(-1, *[1] * places.ndim)):
                 raise UnsupportedError(

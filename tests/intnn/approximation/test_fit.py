@@ -17,6 +17,8 @@ EVERY = [
     Activation("gelu_tanh"),
     Activation("silu"),
     Activation("softplus"),
+    Activation("mish"),
+    Activation("softsign"),
     Activation("tanh"),
     Activation("sigmoid"),
     Activation("hardtanh", (-1.0, 2.0)),

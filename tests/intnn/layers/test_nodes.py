@@ -83,9 +83,9 @@ def test_pool_steps_by_its_size_unless_told():
         (lambda: SumPool2d(0), ValueError, "`size` must lie in"),
         (lambda: SumPool2d(2, "2"), TypeError, "`stride` must be an integer, got '2'"),
         (
-            lambda: Activation("mish"),
+            lambda: Activation("swish"),
             ValueError,
-            "`name` must be one of relu, leaky_relu, elu, .*, got 'mish'",
+            "`name` must be one of relu, leaky_relu, elu, .*, got 'swish'",
         ),
         (lambda: Activation("relu", (1.0,)), ValueError, r"`coefficients` must be empty for relu, got \(1.0,\)"),
         (lambda: Activation("hardtanh", (1.0,)), ValueError, r"`coefficients` must be \(low, high\) for hardtanh, got"),

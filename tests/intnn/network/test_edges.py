@@ -167,7 +167,20 @@ def test_scales_and_shapes():
 
 
 @pytest.mark.parametrize(
-    "name", ["gelu", "gelu_tanh", "silu", "softplus", "elu", "leaky_relu", "hardtanh", "hardsigmoid", "hardswish"]
+    "name",
+    [
+        "gelu",
+        "gelu_tanh",
+        "silu",
+        "softplus",
+        "mish",
+        "softsign",
+        "elu",
+        "leaky_relu",
+        "hardtanh",
+        "hardsigmoid",
+        "hardswish",
+    ],
 )
 def test_activations_are_those_of_torch(name):
     torch = pytest.importorskip("torch")

@@ -26,6 +26,8 @@ FLOAT_ACTIVATIONS = (
     Activation("gelu_tanh"),
     Activation("silu"),
     Activation("softplus"),
+    Activation("mish"),
+    Activation("softsign"),
     Activation("tanh"),
     Activation("sigmoid"),
     Activation("hardtanh", (-0.5, 0.8)),

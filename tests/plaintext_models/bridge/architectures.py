@@ -12,8 +12,9 @@ ACTIVATIONS = (
     nn.ReLU, lambda: nn.ReLU(inplace=True), nn.ReLU6, lambda: nn.LeakyReLU(0.2), lambda: nn.ELU(0.7), nn.SELU,
     lambda: nn.CELU(1.5), nn.GELU, lambda: nn.GELU("tanh"), nn.SiLU, nn.Tanh, nn.Sigmoid, nn.Softplus,
     lambda: nn.Softplus(2.0), lambda: nn.Hardtanh(-0.5, 2.0), nn.Hardsigmoid, nn.Hardswish, nn.LogSigmoid, nn.PReLU,
-    nn.RReLU, lambda: Call(torch.square), lambda: Call(lambda x: x * x + 0.5 * x), lambda: Call(lambda x: x**3),
-    lambda: Call(lambda x: x.clamp(min=-0.3)), lambda: Call(lambda x: x * torch.sigmoid(x)),
+    nn.RReLU, nn.Mish, nn.Softsign, lambda: Call(torch.square),
+    lambda: Call(lambda x: x * x + 0.5 * x), lambda: Call(lambda x: x**3),
+    lambda: Call(lambda x: x.clamp(min=-0.3)), lambda: Call(lambda x: x * torch.sigmoid(x)), lambda: Call(torch.abs),
     lambda: Call(lambda x: torch.minimum(x, torch.full_like(x, 0.4))), nn.Identity, lambda: nn.Dropout(0.5),
 )  # fmt: skip
 

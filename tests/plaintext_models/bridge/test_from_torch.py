@@ -85,6 +85,17 @@ FUNCTIONS = {
     "padded features": (lambda x: F.pad(x, (1, 2, 0, 1)), (2, 4)),
     "padded channels": (lambda x: F.pad(x, (1, 0, 0, 1, 1, 2)), (2, 3, 3)),
     "every third pixel": (lambda x: x[:, [1, 0], ::3, ::2] * 2, (2, 7, 5)),
+    "a transposed convolution": (lambda x: F.conv_transpose2d(x, torch.linspace(-1, 1, 36).view(4, 1, 3, 3), None,
+                                                              (2, 3), (1, 0), (1, 0), 2, (1, 2)), (4, 3, 2)),
+    "one of sequences": (lambda x: F.conv_transpose1d(x, torch.linspace(-1, 1, 12).view(2, 3, 2), torch.ones(3), 3),
+                         (2, 5)),
+    "larger images": (lambda x: F.interpolate(F.interpolate(x, scale_factor=2), (7, 5)) * 2, (2, 3, 4)),
+    "smaller images": (lambda x: F.interpolate(x, (2, 3), mode="nearest-exact") * 2, (2, 7, 5)),
+    "longer sequences": (lambda x: F.interpolate(x, 7, mode="linear") + F.interpolate(x, 7) * 2, (2, 5)),
+    "images between their corners": (lambda x: F.interpolate(x, (5, 7), mode="bilinear", align_corners=True),
+                                     (2, 3, 4)),
+    "images between their pixels": (lambda x: F.interpolate(x, scale_factor=(1.5, 2.3), mode="bilinear"), (2, 4, 3)),
+    "a part of an image": (lambda x: F.relu(x[:, :, 1:4, 2:5]) * 2, (2, 6, 7)),
     "a power of one": (lambda x: x**1 + x**2 * 2, (3,)),
 }  # fmt: skip
 

@@ -59,12 +59,30 @@ def answers(path: Path, x):
     return y.reshape(len(y), -1)
 
 
-SIMPLE = ["Relu", "LeakyRelu", "Elu", "Sigmoid", "Tanh", "Softplus", "HardSigmoid", "HardSwish", "Selu", "Celu", "Neg"]
+SIMPLE = [
+    "Relu",
+    "LeakyRelu",
+    "Elu",
+    "Sigmoid",
+    "Tanh",
+    "Softplus",
+    "HardSigmoid",
+    "HardSwish",
+    "Selu",
+    "Celu",
+    "Neg",
+    "Abs",
+    "Softsign",
+]
 
 
 def activated(draw, model, x):
     """A value behind an activation: one operator, or a pattern of several."""
-    kind = draw(st.sampled_from([*SIMPLE, "clip", "gelu", "gelu_tanh", "silu", "square", "scalar", "relu6", "below"]))
+    kind = draw(
+        st.sampled_from(
+            [*SIMPLE, "clip", "gelu", "gelu_tanh", "silu", "mish", "softsign", "square", "scalar", "relu6", "below"]
+        )
+    )
     half = model.tensor(0.5)
     match kind:
         case "clip":
@@ -82,6 +100,10 @@ def activated(draw, model, x):
             return model.add("Mul", model.add("Mul", half, x), model.add("Add", model.tensor(1), part))
         case "silu":
             return model.add("Mul", model.add("Sigmoid", x), x)
+        case "mish":
+            return model.add("Mul", x, model.add("Tanh", model.add("Softplus", x)))
+        case "softsign":
+            return model.add("Div", x, model.add("Add", model.add("Abs", x), model.tensor(1)))
         case "square":
             return draw(st.sampled_from([model.add("Mul", x, x), model.add("Pow", x, model.tensor(2))]))
         case "scalar":

@@ -161,3 +161,21 @@ def test_doubles_are_exact(tmp_path):
     weight = np.random.default_rng(0).normal(size=(3, 2))
     path = model.save(tmp_path / "m.onnx", model.add("MatMul", "x", model.tensor(weight, np.float64)))
     assert (from_onnx(path).nodes[0].weight == weight.T).all()
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.data(), st.sampled_from(["AveragePool", "MaxPool"]), st.sampled_from([1, 2]))
+def test_windows_that_hang_over_the_border(tmp_path_factory, data, operator, rank):
+    """They divide by what they hold, with the padding or without it, but never by what is beyond it."""
+    draw = data.draw
+    taps = draw(st.lists(st.integers(1, 4), min_size=rank, max_size=rank))
+    steps = draw(st.lists(st.integers(1, 4), min_size=rank, max_size=rank))
+    sides = [draw(st.integers(side, 8)) for side in taps]
+    pads = [draw(st.integers(0, side // 2)) for side in taps] + [draw(st.integers(0, side // 2)) for side in taps]
+    counting = {"count_include_pad": draw(st.integers(0, 1))} if operator == "AveragePool" else {}
+    model = Model((2, *sides))
+    pooled = model.add(
+        operator, "x", kernel_shape=taps, strides=steps, pads=pads, ceil_mode=draw(st.integers(0, 1)), **counting
+    )
+    path = model.save(tmp_path_factory.getbasetemp() / "pooled.onnx", model.add("Neg", pooled))
+    require_equal(path, (2, *sides))
