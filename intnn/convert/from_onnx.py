@@ -105,6 +105,7 @@ _REMEDIES: Mapping[str, str] = MappingProxyType(
         "TopK": "leave it to the client, who sees the outputs: export the model without it",
         "ConvInteger": "quantise the model statically (QDQ), or convert its float original",
         "DynamicQuantizeLinear": "quantise the model statically (QDQ), or convert its float original",
+        "GatherND": 'give the module itself, which may pool adaptively to any size, and resize by mode="nearest-exact"',
         **dict.fromkeys(("GRU", "LSTM", "RNN"), "unrolled networks of dense layers can be read, recurrent ones cannot"),
         "InstanceNormalization": "train with BatchNormalization, whose factors are constants",
         "LayerNormalization": "train with BatchNormalization, whose factors are constants",

@@ -14,7 +14,7 @@ from typing import NamedTuple, TypeVar
 import numpy as np
 
 from intnn.layers.geometry import dilated
-from intnn.layers.nodes import Add, Conv2d, Reshape, SumPool2d
+from intnn.layers.nodes import Add, Conv2d, MaxPool2d, Reshape, SumPool2d
 from intnn.network.edges import checked_shape
 from intnn.values.arrays import FloatArray, IntArray
 
@@ -234,6 +234,45 @@ def _linear_along(append: Append[T], image: T, shape: Image, axis: int, points: 
         image = append(SumPool2d(_on(axis, parts, 1), _on(axis, step, 1)), image)
         shape = _with_side(shape, axis, _windows(points, length + top + bottom, 2))
     return _kept(append, image, shape, axis, 0, count)
+
+
+def adaptive_sums(append: Append[T], image: T, shape: Image, counts: tuple[int, int]) -> tuple[T, IntArray]:
+    """Sums of windows as adaptive pools have them: the i-th of m windows on n pixels holds all that it touches of them.
+
+    That is the pixels from floor(i n / m) to ceil((i + 1) n / m), so that sizes differ where m does not divide n.
+
+    Args:
+        append: Where nodes are written down.
+        image: The value that is read.
+        shape: Its shape.
+        counts: The number of windows, vertically and horizontally.
+
+    Returns:
+        The value [channels, *counts], and how many pixels each sum has, [*counts].
+    """
+    parts, steps = _touched(shape, counts)
+    spread = spaced(append, image, shape, parts, (0, 0))
+    size = (steps[0] + parts[0] - 1, steps[1] + parts[1] - 1)
+    sums = append(SumPool2d(size, steps, (parts[0] - 1, 0, parts[1] - 1, 0)), spread)
+    held = []
+    for side, count in zip(shape[1:], counts, strict=True):
+        i = np.arange(count)
+        held.append(-(-(i + 1) * side // count) - i * side // count)
+    return sums, np.outer(*held)
+
+
+def adaptive_maxima(append: Append[T], image: T, shape: Image, counts: tuple[int, int]) -> T:
+    """The largest values of the windows of `adaptive_sums`: of parts of pixels, where every window has as many."""
+    parts, steps = _touched(shape, counts)
+    channels, height, width = shape
+    vertical, horizontal = (Points(p, 1, 0, p * side) for p, side in zip(parts, (height, width), strict=True))
+    return append(MaxPool2d(steps, steps), nearest(append, image, (channels, height, width), (vertical, horizontal)))
+
+
+def _touched(shape: Image, counts: tuple[int, int]) -> tuple[tuple[int, int], tuple[int, int]]:
+    """The parts of a pixel, and those of a window, where windows divide an image evenly."""
+    common = [math.gcd(side, count) for side, count in zip(shape[1:], counts, strict=True)]
+    return (counts[0] // common[0], counts[1] // common[1]), (shape[1] // common[0], shape[2] // common[1])
 
 
 def cropped(append: Append[T], image: T, shape: Image, start: tuple[int, int], size: tuple[int, int]) -> T:

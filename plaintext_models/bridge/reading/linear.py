@@ -156,13 +156,21 @@ def maximum(
 
 
 def adaptive_average(draft: Draft, self: Value, output_size: Sides) -> Value:
-    """Average pooling to a size that divides the image's."""
-    return average(draft, self, _adapted(self, output_size), (), [0], ceil_mode=False, count_include_pad=True)
+    """Average pooling to a size, over windows that may differ by a pixel."""
+    if (kernel := _even(self, output_size)) is not None:
+        return average(draft, self, kernel, (), [0], ceil_mode=False, count_include_pad=True)
+    number, shape, counts = _adapted(draft, self, output_size)
+    sums, pixels = resampling.adaptive_sums(draft.add, number, shape, counts)
+    made = _as_read(draft, sums, len(self.shape) - 1)
+    return draft.scaled(made, torch.from_numpy(1.0 / pixels).reshape(1, *made.shape[1:]))
 
 
 def adaptive_maximum(draft: Draft, self: Value, output_size: Sides) -> list[Value]:
-    """Max pooling to a size that divides the image's; the places of the largest are no value."""
-    return [maximum(draft, self, _adapted(self, output_size), (), [0], [1], ceil_mode=False)]
+    """Max pooling to a size; the places of the largest are no value."""
+    if (kernel := _even(self, output_size)) is not None:
+        return [maximum(draft, self, kernel, (), [0], [1], ceil_mode=False)]
+    made = resampling.adaptive_maxima(draft.add, *_adapted(draft, self, output_size))
+    return [_as_read(draft, made, len(self.shape) - 1)]
 
 
 def resized(
@@ -346,16 +354,18 @@ def _window(
     return (height, width), (down, across), (top, bottom, left, right)
 
 
-def _adapted(value: Value, output_size: Sides) -> list[int]:
-    """The windows of an adaptive pool."""
-    lengths = value.shape[1:]
-    counts = [length if count is None else count for count, length in zip(output_size, lengths, strict=True)]
-    if any(length % count for length, count in zip(lengths, counts, strict=True)):
-        raise UnsupportedError(
-            f"adaptive pooling of {list(lengths)} to {counts}, whose windows differ in size",
-            "choose an output size that divides the image's sides",
-        )
-    return [length // count for length, count in zip(lengths, counts, strict=True)]
+def _even(value: Value, output_size: Sides) -> list[int] | None:
+    """The windows of an adaptive pool, where all of them have one size."""
+    pairs = [(side, side if count is None else count) for side, count in zip(value.shape[1:], output_size, strict=True)]
+    return None if any(side % count for side, count in pairs) else [side // count for side, count in pairs]
+
+
+def _adapted(draft: Draft, value: Value, output_size: Sides) -> tuple[int, tuple[int, int, int], tuple[int, int]]:
+    """An image, its shape, and how many windows an adaptive pool has on it."""
+    number = _imaged(draft, value)
+    channels, height, width = draft.shape(number)
+    counts = [side if count is None else count for side, count in zip(value.shape[1:], output_size, strict=True)]
+    return number, (channels, height, width), (counts[0] if len(counts) == 2 else 1, counts[-1])
 
 
 def _spread(sides: Sides, axes: int) -> list[int]:

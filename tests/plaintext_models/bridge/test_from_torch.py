@@ -96,6 +96,11 @@ FUNCTIONS = {
                                      (2, 3, 4)),
     "images between their pixels": (lambda x: F.interpolate(x, scale_factor=(1.5, 2.3), mode="bilinear"), (2, 4, 3)),
     "a part of an image": (lambda x: F.relu(x[:, :, 1:4, 2:5]) * 2, (2, 6, 7)),
+    "uneven adaptive pooling": (lambda x: F.adaptive_avg_pool2d(x, (3, 5)), (2, 8, 7)),
+    "more windows than pixels": (lambda x: F.adaptive_avg_pool2d(x, (None, 5)) - F.adaptive_max_pool2d(x, (None, 5)),
+                                 (2, 4, 3)),
+    "uneven adaptive maxima": (lambda x: F.adaptive_max_pool2d(x, (3, 4)), (2, 8, 6)),
+    "uneven pooling of sequences": (lambda x: F.adaptive_avg_pool1d(x, 4) + F.adaptive_max_pool1d(x, 4), (2, 7)),
     "a power of one": (lambda x: x**1 + x**2 * 2, (3,)),
 }  # fmt: skip
 

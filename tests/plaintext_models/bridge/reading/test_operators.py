@@ -28,7 +28,6 @@ OPERATORS = {
     "circular": (within(nn.Conv2d(4, 2, 3, padding=1, padding_mode="circular")), IMAGE, "padding by 'circular'"),
     "padding by ones": (within(nn.ConstantPad2d(1, 1.0)), IMAGE, "padding by 1.0 .*pad with zeros"),
     "negative padding": (within(nn.ZeroPad2d(-1)), IMAGE, "by no negative number"),
-    "uneven adaptive pooling": (within(nn.AdaptiveAvgPool2d(3)), IMAGE, r"of \[8, 8\] to \[3, 3\].*divides"),
     "dilated max pooling": (within(nn.MaxPool2d(2, dilation=2)), IMAGE, "max pooling with a dilation"),
     "places of maxima": (within(Call(lambda x: F.max_pool2d(x, 2, return_indices=True)[1] * 1.0)), IMAGE,
                          "the places of what max_pool2d_with_indices gives"),
