@@ -20,11 +20,32 @@ from intnn.ops.cuda.gemm import Tile
 from intnn.ops.cuda.warpgroups import GroupTile
 from tests.intnn import turns
 
+GARBAGE = 0x5A  # bytes of memory that nobody has written: no zeros, and beyond what is meant to be there
+
 lock = threading.Lock()
+
+
+def garbage(shape: Any, dtype: Any) -> np.ndarray:
+    """An array as a GPU may have it: a new one of NumPy's is often all zeros."""
+    array = np.empty(shape, dtype)
+    array.reshape(-1).view(np.uint8)[:] = GARBAGE
+    return array
+
+
+class Local(kernelapi.FakeCUDALocal):
+    """A thread's own arrays."""
+
+    def array(self, shape: Any, dtype: Any, alignment: int | None = None) -> np.ndarray:
+        assert alignment is None
+        return garbage(shape, dtype)
 
 
 class Shared(kernelapi.FakeCUDAShared):
     """Shared memory without the simulator's race, in which two threads of a block can each allocate the same array."""
+
+    def __init__(self, size: int) -> None:
+        super().__init__(size)
+        self._dynshared[:] = GARBAGE
 
     def array(self, shape: Any, dtype: Any, alignment: int | None = None) -> np.ndarray:
         assert alignment is None
@@ -34,13 +55,13 @@ class Shared(kernelapi.FakeCUDAShared):
         with lock:
             where = caller.f_code, caller.f_lineno
             if where not in self._allocations:
-                self._allocations[where] = np.empty(shape, dtype)
+                self._allocations[where] = garbage(shape, dtype)
             return self._allocations[where]
 
 
 def prepare() -> None:
     """Mend the simulator, and have its threads take turns."""
-    kernelapi.FakeCUDAShared = Shared
+    kernelapi.FakeCUDALocal, kernelapi.FakeCUDAShared = Local, Shared
     turns.install()
 
 

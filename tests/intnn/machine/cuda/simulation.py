@@ -224,6 +224,18 @@ def arrays_have_borders():
             kernel[1, 1](np.zeros(THREADS))
 
 
+def memory_that_nobody_has_written_is_not_zero():
+    @cuda.jit
+    def kernel(target):
+        target[0] = cuda.local.array(1, int32)[0]
+        target[1] = cuda.shared.array(1, int32)[0]
+        target[2] = cuda.shared.array(0, int32)[0]
+
+    target = np.zeros(3, np.int32)
+    kernel[1, 1, 0, 4](target)
+    assert target.tolist() == [0x5A5A5A5A] * 3
+
+
 def words_that_wrap_around_are_told():
     @cuda.jit
     def kernel(array):
@@ -243,6 +255,7 @@ CHECKS = (
     products_are_made_when_they_have_been_waited_for,
     functions_find_what_a_thread_has,
     arrays_have_borders,
+    memory_that_nobody_has_written_is_not_zero,
     words_that_wrap_around_are_told,
 )
 
