@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import Any
 
@@ -43,6 +43,8 @@ def compile_family(network: IntNetwork | Graph, images: Sequence[int] = USUAL_NU
         ParameterError: if no circuit fits, with the reason for the last one that was tried.
         TypeError, ValueError: as those raise, or if there is no number of images.
     """
+    if not isinstance(images, Iterable):
+        raise TypeError(f"`images` must be several numbers of images, or one in a tuple, got {images!r:.80}")
     counts = [integer(count, "images", 1) for count in images]
     if not counts:
         raise ValueError("`images` must be one number or more, got none")

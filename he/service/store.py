@@ -76,7 +76,10 @@ class Store(Unstorable, instead="open its folder, when no other server has it op
     """
 
     def __init__(self, folder: Path) -> None:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        try:
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except FileExistsError as error:
+            raise StoreError(f"{folder} must be a folder, or not be there yet, and it is a file") from error
         self.folder, self._index = folder, folder / "index.sqlite"
         self._held = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:

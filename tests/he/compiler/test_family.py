@@ -80,6 +80,11 @@ def test_a_network_whose_logits_fit_no_modulus_is_computed_modulo_several():
     assert [circuit.parameters.t for circuit in named.circuits[0].circuits] == primes
 
 
+def test_a_number_of_images_alone_is_told_to_be_put_in_a_tuple():
+    with pytest.raises(TypeError, match="`images` must be several numbers of images, or one in a tuple, got 4"):
+        compile_family(square_graph(), 4)
+
+
 @pytest.mark.parametrize(("images", "refusal"), [((), ValueError), ((0,), ValueError), (("1",), TypeError)])
 def test_numbers_of_images_are_checked(images, refusal):
     with pytest.raises(refusal, match="images"):

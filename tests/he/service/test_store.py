@@ -102,6 +102,13 @@ def test_an_index_of_another_application_is_not_touched(folder) -> None:
     assert (folder / "index.sqlite").read_bytes() == content
 
 
+def test_a_file_is_no_folder(tmp_path) -> None:
+    (tmp_path / "store").write_text("something else")
+    with pytest.raises(StoreError, match="store must be a folder, or not be there yet, and it is a file"):
+        Store(tmp_path / "store")
+    assert (tmp_path / "store").read_text() == "something else"
+
+
 def test_what_is_no_index_is_refused(folder) -> None:
     folder.mkdir()
     (folder / "index.sqlite").write_bytes(b"something else " * 1000)
