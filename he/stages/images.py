@@ -41,8 +41,8 @@ def _images(values: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
     def long(axes: Sequence[int]) -> list[int]:
         return [length for length in axes if length != 1]  # an axis of one value may be there or not
 
-    whole = values.shape == shape or not values.size
-    if whole or (values.ndim and long(values.shape[1:]) in (long(shape), long([math.prod(shape)]))):
+    due = long(shape), long([math.prod(shape)])
+    if not values.size or long(values.shape) in due or (values.ndim and long(values.shape[1:]) in due):
         return values.reshape(-1, *shape)
     raise ValueError(f"an array of shape {values.shape} is none of these")
 

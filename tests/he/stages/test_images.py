@@ -65,6 +65,8 @@ def spec_of(*shape):
         ((1, 4, 4), (3, 4, 4)),  # without the axis of one channel
         ((1, 4, 4), (3, 16)),
         ((1, 4, 4), (1, 4, 4)),  # one image alone
+        ((1, 4, 4), (16,)),
+        ((5,), (5, 1)),  # as text with a number to a line
         ((5,), (3, 5)),
         ((5,), (5,)),
         ((1,), (3,)),
