@@ -118,8 +118,22 @@ def _require_sendable(layers: _Layers, row: int) -> None:
 
 
 def _on_grids(layers: _Layers, in_order: list[np.ndarray]) -> list[list[np.ndarray]]:
-    """Return places on one grid of all layers of pixels, of sides that are powers of two, and of the least sides."""
+    """Return places on one grid of all layers of pixels, and others where a layer has finer pixels than what it reads.
+
+    These are then as far apart as if the image had not become larger, which suits outputs in order.
+    """
     grids = [linear.grid for linear, _ in layers[:-1]]
+    coarse: list[Grid | None] = []
+    for (linear, _), grid in zip(layers, grids, strict=False):
+        behind = [coarse[number] for number in linear.reads if number != INPUT]
+        steps = [other.step for other in (grid, *behind) if other is not None]
+        coarse.append(grid and Grid(grid.shape, (max(step[0] for step in steps), max(step[1] for step in steps))))
+    more = _on_grid_of(layers, coarse, in_order) if coarse != grids else []
+    return _on_grid_of(layers, grids, in_order) + more
+
+
+def _on_grid_of(layers: _Layers, grids: list[Grid | None], in_order: list[np.ndarray]) -> list[list[np.ndarray]]:
+    """Return places on one grid, of sides that are powers of two, and of the least sides."""
     images = [grid for grid in grids if grid is not None]
     if len(images) < 2:  # a grid makes the diagonals between two layers fewer
         return []

@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 
 from he import ParameterError, compile_approximate, compile_exact, connect, simulate
 from he.compiler.approximate import approximate_lowering
-from he.compiler.arrange import Places, arranged
+from he.compiler.arrange import Places, _diagonals, arranged
 from he.compiler.diagonals import Diagonals
 from he.compiler.exact import exact_lowering
-from he.compiler.linear import LinearMap
+from he.compiler.linear import Grid, LinearMap
 from he.compiler.norms import normalised
 from he.compiler.search import search
 from he.compiler.stages import layered, to_stages
@@ -31,6 +31,7 @@ from intnn import (
     Reshape,
     SumPool2d,
 )
+from intnn.convert.resampling import Side, transposed_convolution
 from intnn.network.edges import INPUT
 
 
@@ -272,3 +273,43 @@ def test_float_branches_are_not_packed_for_throughput(degree):
         compile_approximate(graph, packing="throughput", security="insecure")
     lowering = approximate_lowering(graph, (0.0, 1.0), None, "insecure")
     assert len(layered(lowering.stages)) == 3
+
+
+def shrunk_and_enlarged(*strides):
+    """Squares between convolutions of 2 x 2, plain ones of positive strides and transposed ones of negative strides."""
+    rng, shape, nodes = np.random.default_rng(0), (1, 8, 8), []
+    for stride in strides:
+        weight, bias = rng.normal(size=(2, shape[0], 2, 2)) / 4, rng.normal(size=2)
+        if stride > 0:
+            nodes.append(Conv2d(weight, bias, stride))
+        else:
+            side = Side(-stride, 0, 0, 1)
+            transposed_convolution(
+                lambda node, _: nodes.append(node), None, shape, weight.swapaxes(0, 1), bias, (side, side), 1
+            )
+        nodes.append(Activation("square"))
+        shape = Graph((1, 8, 8), tuple(nodes)).output_shape
+    return Graph((1, 8, 8), tuple(nodes))
+
+
+@pytest.mark.parametrize(
+    ("strides", "steps"),
+    [((2, 2, -2, -2), [2, 4, 2, 1]), ((2, -2, 1), [2, 1, 1]), ((-2, 2), [1, 2]), ((-3, 2, -2), [1, 2, 1])],
+)
+def test_pixels_of_an_image_that_becomes_larger_are_closer_together(strides, steps):
+    graph = shrunk_and_enlarged(*strides)
+    stages = to_stages(graph.input_shape, graph.nodes)
+    grids = [linear.grid for linear, _ in layered(stages)]
+    assert [grid.step for grid in grids] == [(step, step) for step in steps]
+    x = np.random.default_rng(1).random(64)
+    for here in (stages, arranged(stages)):
+        np.testing.assert_allclose(evaluated(here, x), graph.logits(x.reshape(1, 1, 8, 8))[0], rtol=1e-9)
+
+
+def test_images_that_become_larger_again_have_few_diagonals():
+    """A tap moves all pixels by the same distance, in a larger image as well."""
+    graph = shrunk_and_enlarged(2, 2, -2, -2)
+    stages = to_stages(graph.input_shape, graph.nodes)
+    ours = _diagonals(layered(stages), Places.of(stages).at)
+    coarse = [replace(s, grid=Grid(s.grid.shape, (2, 2))) if isinstance(s, LinearMap) else s for s in stages]
+    assert ours < 0.8 * _diagonals(layered(coarse), Places.of(coarse).at)
