@@ -11,7 +11,17 @@ from typing import TypeVar
 import numpy as np
 
 from intnn.layers.intervals import propagate
-from intnn.layers.nodes import Activation, Conv2d, Dense, LutActivation, Node, SumPool2d
+from intnn.layers.nodes import (
+    Activation,
+    Conv2d,
+    Dense,
+    Flatten,
+    LutActivation,
+    Node,
+    Reshape,
+    Shape,
+    SumPool2d,
+)
 from intnn.network.graph import Graph
 from intnn.network.network import IntNetwork
 from intnn.quantisation import activations
@@ -58,7 +68,7 @@ def quantise_by_ranges(graph: Graph, ranges: Ranges, config: QuantConfig) -> Int
     layers: list[Node] = []
     for i, (node, node_range) in enumerate(steps):
         if isinstance(node, (Dense, Conv2d)):
-            pooled, is_activated = ahead([following for following, _ in steps[i + 1 :]])
+            pooled, is_activated = ahead([following for following, _ in steps[i + 1 :]], node.output_shape(x.lo.shape))
             domain = table_domain if is_activated else logit_domain
             largest = (1 << config.weight_bits - 1) - 1
             budget = Budget(x.hull, shrunk(domain, pooled), largest, apart(node, x))
@@ -92,15 +102,20 @@ def separated(nodes: Sequence[Node], seen: Sequence[T]) -> list[tuple[Node, T]]:
     return steps
 
 
-def ahead(nodes: list[Node]) -> tuple[int, bool]:
-    """The factor by which pooling multiplies values before the next activation, and whether there is one."""
-    factor = 1
+def ahead(nodes: list[Node], shape: Shape) -> tuple[int, bool]:
+    """The factor by which pooling multiplies values before the next activation, and whether there is one.
+
+    Args:
+        nodes: What follows.
+        shape: The shape of the values.
+    """
+    ones = Interval.full(IntDomain(0, 1), shape)  # windows may hold zeros besides, as between pixels
     for node in nodes:
         if isinstance(node, Activation):
-            return factor, True
-        if isinstance(node, SumPool2d):
-            factor *= node.area
-    return factor, False
+            return ones.magnitude, True
+        if isinstance(node, SumPool2d | Flatten | Reshape):
+            ones, _ = propagate(node, ones)
+    return ones.magnitude, False
 
 
 def shrunk(domain: IntDomain, factor: int) -> IntDomain:

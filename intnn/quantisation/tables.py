@@ -99,7 +99,7 @@ class _Walk:
         self._integers = layer.apply(self._integers, numpy_).astype(np.float64)
 
     def _weighted(self, node: Dense | Conv2d, targets: FloatArray, following: list[Node]) -> Dense | Conv2d:
-        pooled, is_activated = ahead(following)
+        pooled, is_activated = ahead(following, targets.shape[1:])
         activation = next((n for n in following if isinstance(n, Activation)), None)
         points, bound = self._config.table_points, self._config.logit_bound
         domain = IntDomain.symmetric(points) if is_activated else IntDomain(-bound, bound)

@@ -13,6 +13,7 @@ from intnn.convert.onnx.call import Call, spatial
 from intnn.convert.onnx.layers import as_read
 from intnn.convert.onnx.values import Value
 from intnn.convert.resampling import Points, Side, linear, nearest, transposed_convolution
+from intnn.layers.geometry import LARGEST_WINDOW
 from intnn.layers.nodes import Shape
 from intnn.network.edges import checked_shape
 from intnn.values.arrays import Array, IntArray
@@ -91,7 +92,7 @@ def resized(call: Call) -> Value:
     call.require("antialias", 0, "use antialias=False")
     if _text(call, "keep_aspect_ratio_policy", "stretch") != "stretch":
         raise call.refused("must stretch to the sizes that it gives", "export it with keep_aspect_ratio_policy=stretch")
-    value, image = call.feature(0), call.image(0)
+    value, image = call.moved(0), call.image(0, moved=True)
     lengths = value.shape[1:]
     counts, scales = _counts(call, value.shape)
     points = []
@@ -112,7 +113,7 @@ def resized(call: Call) -> Value:
     made, factor = (nearest(*read), 1) if mode == "nearest" else linear(*read)
     if factor > 1:
         made = call.builder.scaled(made, np.array([1 / factor]), np.zeros(1))
-    return replace(as_read(made, len(points)), never_negative=value.never_negative)
+    return replace(as_read(made, len(points)), never_negative=value.never_negative, steps=value.steps)
 
 
 _Place = tuple[Fraction, Fraction]  # of the first point, and the distance to the next
@@ -202,6 +203,8 @@ def _counts(call: Call, shape: Shape) -> tuple[list[int], list[float] | list[Non
         if all_sizes[0] not in (0, 1) or all_sizes[1] != shape[0]:
             raise call.refused(f"must resize height and width alone, got {given}", "resize images alone")
         counts = [all_sizes[axis] for axis in range(2, len(sides))]
+    if max(counts) > LARGEST_WINDOW:
+        raise call.refused(f"must have sides of at most {LARGEST_WINDOW} pixels, got {counts}", "make smaller images")
     checked_shape((shape[0], *counts), "output shape")  # before anybody counts its pixels
     return counts, scales if factors is not None else [None] * len(counts)
 

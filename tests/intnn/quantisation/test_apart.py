@@ -7,8 +7,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from intnn import Activation, Conv2d, Dense, Flatten, Graph, IntDomain, QuantConfig, Reshape, calibrate, quantise
-from intnn.convert.resampling import Side, transposed_convolution
+from intnn import (
+    Activation,
+    Conv2d,
+    Dense,
+    Flatten,
+    Graph,
+    IntDomain,
+    QuantConfig,
+    Reshape,
+    SumPool2d,
+    calibrate,
+    quantise,
+)
+from intnn.convert.resampling import Points, Side, nearest, transposed_convolution
 from intnn.layers.intervals import propagate
 from intnn.quantisation import by_ranges, tables
 from intnn.quantisation.apart import apart
@@ -52,6 +64,16 @@ def test_where_everything_counts_there_is_one_part():
     assert apart(Dense(np.ones((1, 3)), np.zeros(1)), Interval.full(IntDomain(0, 0), (3,))) == ()
     edge = x.lo * 0, np.pad(np.ones((2, 2, 2), np.int64), ((0, 0), (1, 1), (1, 1)))
     assert apart(Conv2d(np.ones((1, 2, 2, 2)), np.zeros(1)), Interval(*edge)) == ()  # inner sums have all taps
+
+
+def test_windows_that_hold_one_value_among_zeros_do_not_multiply():
+    """Where an image becomes larger between a layer and its activation, sums have all of their table."""
+    nodes = [SumPool2d(2)]
+    shape = Graph((2, 6, 6), tuple(nodes)).output_shape
+    points = Points(2, 1, 0, 6)
+    nearest(lambda node, _: nodes.append(node), None, shape, (points, points))
+    assert by_ranges.ahead([*nodes, Activation("relu"), SumPool2d(3)], (2, 6, 6)) == (4, True)
+    assert by_ranges.ahead([SumPool2d(3, 1, 1), Flatten()], (1, 9, 9)) == (9, False)
 
 
 def network(activation):

@@ -38,6 +38,7 @@ def scaled_by(shape):
             r"node 'nsplit0' \(Split, which gives 'split0'\) must be of an operator.*leave gates \(GLU\) out",
         ),
         (lambda m: m.add("Mul", "x", m.add("Tanh", m.add("Sigmoid", "x"))), "must be a function that a graph has"),
+        (lambda m: m.add("GatherND", "x", m.tensor([[0]], INT)), "give the module itself, which may pool adaptively"),
         (lambda m: m.add("Erf", "x"), r"\(Erf, .*must be a function that a graph has"),
         (lambda m: m.add("ArgMax", m.add("Flatten", "x"), axis=1), "ArgMax.*leave it to the client"),
         (lambda m: m.add("LayerNormalization", "x", m.tensor(np.ones(6))), "train with BatchNormalization"),

@@ -171,6 +171,7 @@ def test_two_axes_of_four(tmp_path):
         ([2, 1, 1, 1], {}, "must resize height and width by positive factors"),
         ([1, 1, np.inf, 1], {}, "must resize height and width by positive factors"),
         ([1, 1, 2], {}, "a size or a factor for each of 4 axes, got .* of 3|for each of 4 axes, got"),
+        ([1, 1, 32768, 1], {}, "must have sides of at most 65536 pixels"),
         ([1, 1, 4096, 4096], {}, "`output shape` must have between 1 and 16777216"),
         ([1, 1, 1.37123, 1], {"mode": "linear"}, "must resize by a ratio of small numbers, got 4 to 5 by 1.37.*a size"),
     ],
@@ -185,3 +186,12 @@ def test_resizing_that_no_graph_has(tmp_path, factors, words, message):
     (tmp_path / "m.onnx").write_bytes(proto.SerializeToString())
     with pytest.raises(ConversionError, match=message):
         from_onnx(tmp_path / "m.onnx")
+
+
+def test_quantised_images_stay_quantised(tmp_path):
+    model = Model((1, 2, 3))
+    steps = model.tensor(0.1), model.tensor(3, np.uint8)
+    larger = model.add("Resize", model.add("QuantizeLinear", "x", *steps), "", model.tensor([1, 1, 2, 2]))
+    graph = from_onnx(model.save(tmp_path / "m.onnx", model.add("DequantizeLinear", larger, *steps)))
+    x = np.arange(6.0).reshape(1, 1, 2, 3) / 10
+    np.testing.assert_array_equal(graph.forward(x), x.repeat(2, 2).repeat(2, 3))
