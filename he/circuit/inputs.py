@@ -137,9 +137,10 @@ class InputSpec(ValueObject):
         if not len(values):
             raise InputError(f"`{self.name}` must hold one image or more, got none")
         if len(values) > most:
+            room = f"at most {most} images" if most > 1 else "one image"
             raise InputError(
-                f"`{self.name}` must hold 1 to {most} images a batch, got {len(values)}; make several batches of "
-                "them, or compile for more `images`"
+                f"`{self.name}` must hold {room} a batch, got {len(values)}; make several batches of them, or compile "
+                "for more `images`"
             )
         if scheme.exact:
             taken, inside = values, (values >= self.low) & (values <= self.high)

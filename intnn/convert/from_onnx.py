@@ -98,6 +98,7 @@ _READERS: Mapping[tuple[str, str], Callable[[Call], Value]] = MappingProxyType(
     }.items()}
 )  # fmt: skip
 
+_AT_THE_END = "a softmax is read over all outputs at the end alone, where it is left to the client"
 #: What to do about some of the others.
 _REMEDIES: Mapping[str, str] = MappingProxyType(
     {
@@ -112,8 +113,8 @@ _REMEDIES: Mapping[str, str] = MappingProxyType(
         "GroupNormalization": "train with BatchNormalization, whose factors are constants",
         "MatMulInteger": "quantise the model statically (QDQ), or convert its float original",
         "Split": "leave gates (GLU) out: encrypted networks add branches and do not multiply them",
-        "Softmax": "a softmax is read at the end alone, where it is left to the client",
-        "LogSoftmax": "a softmax is read at the end alone, where it is left to the client",
+        "Softmax": _AT_THE_END,
+        "LogSoftmax": _AT_THE_END,
     }
 )
 _LINKS = {"Softmax": "softmax", "LogSoftmax": "softmax", "Sigmoid": "logistic"}

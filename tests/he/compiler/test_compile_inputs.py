@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from he import InputError, compile_exact, simulate
+from he import InputError, compile_exact, connect, simulate
 from he.testing import inputs, square_graph, table_network
 from intnn import Conv2d, Flatten, IntDomain, IntNetwork
 
@@ -57,8 +57,14 @@ def test_wrong_floats_are_refused(approximate, images, message):
 
 def test_a_batch_that_is_too_large_is_refused_by_the_client(party):
     network = square_graph() if party.circuit.parameters.scheme == "ckks" else table_network()
-    with pytest.raises(InputError, match="`images` must hold 1 to 4 images a batch, got 5; make several batches"):
+    with pytest.raises(InputError, match="`images` must hold at most 4 images a batch, got 5; make several batches"):
         party.client.encrypt(inputs(network, 5))
+
+
+def test_a_circuit_for_one_image_says_so():
+    client, _ = connect(compile_exact(table_network(), security="insecure"))
+    with pytest.raises(InputError, match="`images` must hold one image a batch, got 2; make several batches"):
+        client.encrypt(inputs(table_network(), 2))
 
 
 @pytest.mark.parametrize("dtype", [np.int8, np.uint8, np.int32, np.uint64])

@@ -42,8 +42,9 @@ def scaled_by(shape):
         (lambda m: m.add("Erf", "x"), r"\(Erf, .*must be a function that a graph has"),
         (lambda m: m.add("ArgMax", m.add("Flatten", "x"), axis=1), "ArgMax.*leave it to the client"),
         (lambda m: m.add("LayerNormalization", "x", m.tensor(np.ones(6))), "train with BatchNormalization"),
-        (lambda m: m.add("Softmax", "x", axis=1), "a softmax is read at the end alone"),
-        (lambda m: m.add("Relu", m.add("Softmax", m.add("Flatten", "x"))), "a softmax is read at the end alone"),
+        (lambda m: m.add("Softmax", "x", axis=1), "a softmax is read over all outputs"),
+        (lambda m: m.add("Softmax", m.add("Flatten", "x"), axis=0), "a softmax is read over all outputs"),
+        (lambda m: m.add("Relu", m.add("Softmax", m.add("Flatten", "x"))), "a softmax is read over all outputs"),
         (
             lambda m: m.add("Transpose", "x", perm=[0, 2, 3, 1]),
             "output .* must not be transposed; export the model with",
