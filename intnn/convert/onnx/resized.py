@@ -59,7 +59,8 @@ def _sides(call: Call, lengths: list[int], taps: list[int]) -> list[Side]:
         raise call.refused(f"must have an auto_pad of the standard, got {automatic!r}", "export the model again")
     if automatic in ("SAME_UPPER", "SAME_LOWER") and wanted is None:
         wanted = [length * stride for length, stride in zip(lengths, strides, strict=True)]
-    if [len(strides), len(dilations), len(more), len(pads)] != [rank, rank, rank, 2 * rank]:
+    has_all = wanted is None or len(wanted) in (rank, rank + 2)  # with the batch and the channels, or without
+    if [len(strides), len(dilations), len(more), len(pads)] != [rank, rank, rank, 2 * rank] or not has_all:
         raise call.refused(f"must have one number for each of {rank} axes", "export the model again")
     if min(*strides, *dilations) < 1 or min(*more, *pads) < 0:
         raise call.refused(
@@ -102,10 +103,12 @@ def resized(call: Call) -> Value:
         else:
             found = Points.at(*_WAYS[way](length, count, _ratio(length, count, scale)), count)
         if found is None:
-            raise call.refused(
-                f"must resize by a ratio of small numbers, got {length} to {count} by {scale}",
-                "give it a size, and not a factor",
+            by, remedy = (
+                ("", "choose a size that has more divisors in common with the image's")
+                if scale is None
+                else (f" by {scale}", "give it a size, and not a factor")
             )
+            raise call.refused(f"must resize by a ratio of small numbers, got {length} to {count}{by}", remedy)
         points.append(found)
     vertical, horizontal = points if len(points) == 2 else (Points(1, 1, 0, 1), *points)
     channels, height, width = image.shape

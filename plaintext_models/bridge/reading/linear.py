@@ -199,9 +199,12 @@ def resized(
             first, ratio = Fraction(0), Fraction(max(length - 1, 1), max(count - 1, 1))
         points = Points.at(first, ratio, count)
         if points is None:
-            raise UnsupportedError(
-                f"an image of {length} pixels resized to {count}", "give it a size, and not a factor"
+            remedy = (
+                "give it a size, and not a factor"
+                if factor
+                else "choose a size that has more divisors in common with the image's"
             )
+            raise UnsupportedError(f"an image of {length} pixels resized to {count}", remedy)
         axes.append(points)
     vertical, horizontal = axes if len(axes) == 2 else (Points(1, 1, 0, 1), *axes)
     number = _imaged(draft, value)

@@ -64,6 +64,7 @@ def test_transposed_convolutions_answer_as_onnxruntime_does(tmp_path_factory, da
     ("attributes", "message"),
     [
         ({"strides": [2]}, "must have one number for each of 2 axes"),
+        ({"output_shape": [3]}, "must have one number for each of 2 axes"),
         ({"pads": [-1, 0, 0, 0]}, "pads of at least 0; crop behind the model"),
         ({"pads": [4, 4, 4, 4]}, "must have an input at least as large as its window"),
         ({"group": 3}, "must have weights for 2 channels in 3 groups"),
@@ -158,6 +159,14 @@ def test_two_axes_of_four(tmp_path):
     graph = from_onnx(model.save(tmp_path / "m.onnx", made, opset=18))
     x = np.arange(24.0).reshape(1, 2, 3, 4)
     np.testing.assert_array_equal(graph.forward(x), x.repeat(2, 2).repeat(3, 3))
+
+
+@pytest.mark.parametrize("mode", ["nearest", "linear"])
+def test_sizes_that_have_nothing_in_common(tmp_path, mode):
+    model = Model((1, 6, 6))
+    made = model.add("Resize", "x", "", "", model.tensor([1, 1, 997, 6], np.int64), mode=mode)
+    with pytest.raises(ConversionError, match=r"small numbers, got 6 to 997; choose a size that has more divisors"):
+        from_onnx(model.save(tmp_path / "m.onnx", made, opset=18))
 
 
 @pytest.mark.parametrize(

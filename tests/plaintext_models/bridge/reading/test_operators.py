@@ -48,6 +48,8 @@ OPERATORS = {
     "attention as a module": (within(nn.TransformerEncoderLayer(4, 2, 8, batch_first=True)), (8, 4),
                               r"got attention in `1.0.self_attn` \(MultiheadAttention\); use dense layers"),
     "half": (within(Call(lambda x: x.half().float())), VECTOR, "a conversion to torch.float16.*float32 or float64"),
+    "a factor of large numbers": (within(nn.Upsample(scale_factor=1.371, mode="bilinear")), IMAGE, "give it a size"),
+    "a size of another kind": (within(nn.Upsample((997, 6), mode="bilinear")), IMAGE, "a size that has more divisors"),
     "cubic upsampling": (within(nn.Upsample(scale_factor=2, mode="bicubic")), IMAGE, 'upsample_bicubic2d.*mode="near'),
     "dropout of F": (within(Call(F.dropout)), VECTOR, r"dropout.*training=self\.training"),
     "random numbers": (within(Call(lambda x: x + torch.randn(6))), VECTOR, r"random numbers \(randn\)"),
