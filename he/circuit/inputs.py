@@ -18,8 +18,6 @@ from intnn.values.arrays import array, reals
 from intnn.values.rounding import round_half_up
 from intnn.values.value_object import ValueObject
 
-_FIELDS = {"name", "owner", "kind", "shape", "range", "scale", "features", "gather"}
-
 
 class InputError(ValueError):
     """Input values have another type, shape or range than the circuit takes."""
@@ -187,11 +185,8 @@ class InputSpec(ValueObject):
         Raises:
             KeyError, TypeError, ValueError: if a field is missing, unknown or malformed.
         """
-        unknown = sorted(set(fields) - _FIELDS)
-        if unknown:
-            raise ValueError(f"an input must have the fields {sorted(_FIELDS)} alone, got {unknown} as well")
         low, high = fields["range"]
-        return InputSpec(
+        spec = InputSpec(
             name=fields["name"],
             source=Source(fields["owner"], fields["kind"]),
             shape=listed(fields["shape"]),
@@ -200,6 +195,10 @@ class InputSpec(ValueObject):
             scale=fields["scale"],
             layout=InputLayout.from_table(packing, fields["features"], listed(fields["gather"]), table),
         )
+        known = spec.to_dict().keys()
+        if unknown := sorted(fields.keys() - known):
+            raise ValueError(f"an input must have the fields {sorted(known)} alone, got {unknown} as well")
+        return spec
 
 
 def is_finite(number: object) -> bool:
