@@ -1,6 +1,5 @@
 """Operators that give images of another size: transposed convolutions and resizing."""
 
-import math
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from fractions import Fraction
@@ -96,6 +95,8 @@ def resized(call: Call) -> Value:
     value, image = call.moved(0), call.image(0, moved=True)
     lengths = value.shape[1:]
     counts, scales = _counts(call, value.shape)
+    if counts == list(lengths):  # whatever the factors, onnxruntime and torch copy it
+        return value
     points = []
     for length, count, scale in zip(lengths, counts, scales, strict=True):
         if mode == "nearest":
@@ -199,7 +200,8 @@ def _counts(call: Call, shape: Shape) -> tuple[list[int], list[float] | list[Non
         if every[0] != 1 or every[1] != 1 or not all(0 < factor < 1 << 16 for factor in every.values()):
             raise call.refused(f"must resize height and width by positive factors, got {given}", "resize images alone")
         scales = [every[axis] for axis in range(2, len(sides))]
-        counts = [math.floor(side * scale) for side, scale in zip(shape[1:], scales, strict=True)]
+        sides32 = np.array(shape[1:], np.float32)  # in the type of the factors: 10 by 1.3 are 13, and not 12
+        counts = np.floor(sides32 * np.array(scales, np.float32)).astype(np.int64).tolist()
     else:
         assert sizes is not None
         all_sizes = dict(enumerate(sides)) | dict(zip(axes, sizes, strict=True))

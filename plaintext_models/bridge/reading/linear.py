@@ -197,6 +197,8 @@ def resized(
         first = ratio / 2 - Fraction(1, 2)
         if align_corners:
             first, ratio = Fraction(0), Fraction(max(length - 1, 1), max(count - 1, 1))
+        elif count == length:  # whatever the factor, torch copies the axis
+            first, ratio = Fraction(0), Fraction(1)
         points = Points.at(first, ratio, count)
         if points is None:
             remedy = (

@@ -94,6 +94,7 @@ FUNCTIONS = {
     "longer sequences": (lambda x: F.interpolate(x, 7, mode="linear") + F.interpolate(x, 7) * 2, (2, 5)),
     "images between their corners": (lambda x: F.interpolate(x, (5, 7), mode="bilinear", align_corners=True),
                                      (2, 3, 4)),
+    "an axis that stays": (lambda x: F.interpolate(x, scale_factor=1.25, mode="bilinear") * 2, (2, 2, 4)),
     "images between their pixels": (lambda x: F.interpolate(x, scale_factor=(1.5, 2.3), mode="bilinear"), (2, 4, 3)),
     "a part of an image": (lambda x: F.relu(x[:, :, 1:4, 2:5]) * 2, (2, 6, 7)),
     "uneven adaptive pooling": (lambda x: F.adaptive_avg_pool2d(x, (3, 5)), (2, 8, 7)),

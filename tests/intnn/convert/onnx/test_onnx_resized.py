@@ -153,6 +153,17 @@ def test_sizes_that_are_calculated(tmp_path):
     assert require_same(model.save(tmp_path / "m.onnx", made, opset=13), (2, 3, 4)).output_shape == (2, 5, 6)
 
 
+@pytest.mark.parametrize("mode", ["nearest", "linear"])
+@pytest.mark.parametrize(("factor", "side"), [(1.3, 13), (0.7, 7), (2.3, 23), (1.05, 10)])
+def test_sides_are_rounded_down_as_by_onnxruntime(tmp_path, mode, factor, side):
+    model = Model((1, 10, 10))
+    made = model.add("Resize", "x", model.tensor([]), model.tensor([1, 1, factor, factor]), mode=mode)
+    path = model.save(tmp_path / "m.onnx", model.add("Neg", made), opset=18)
+    graph, x = from_onnx(path), np.random.default_rng(0).normal(size=(1, 1, 10, 10)).astype(np.float32)
+    assert graph.output_shape == (1, side, side)
+    assert np.abs(graph.logits(x) - answers(path, x)).max() <= 1e-5
+
+
 def test_two_axes_of_four(tmp_path):
     model = Model((2, 3, 4))
     made = model.add("Resize", "x", "", model.tensor([2, 3]), axes=[2, -1])
