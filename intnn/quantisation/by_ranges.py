@@ -17,6 +17,7 @@ from intnn.layers.nodes import (
     Dense,
     Flatten,
     LutActivation,
+    MaxPool2d,
     Node,
     Reshape,
     Shape,
@@ -115,6 +116,8 @@ def ahead(nodes: list[Node], shape: Shape) -> tuple[int, bool]:
             return ones.magnitude, True
         if isinstance(node, SumPool2d | Flatten | Reshape):
             ones, _ = propagate(node, ones)
+        elif isinstance(node, MaxPool2d):
+            ones = Interval.full(IntDomain(0, ones.magnitude), node.output_shape(ones.lo.shape))
     return ones.magnitude, False
 
 

@@ -14,6 +14,7 @@ from intnn import (
     Flatten,
     Graph,
     IntDomain,
+    MaxPool2d,
     QuantConfig,
     Reshape,
     SumPool2d,
@@ -109,3 +110,9 @@ def test_channels_that_become_one_channel_have_one_scale():
     graph, x = Graph((1, 4, 4), nodes), rng.random((300, 1, 4, 4))
     logits, network = graph.logits(x), integer_tables(graph, x, QuantConfig(8, 8, 12, 65537))
     assert np.sqrt(np.square(network.real_logits(x) - logits).mean() / logits.var()) < 0.1  # a few steps of it
+
+
+def test_a_maximum_before_another_shape_is_refused_in_words():
+    nodes = (Conv2d(np.ones((4, 2, 1, 2)), np.zeros(4)), MaxPool2d((1, 2), 1), Reshape((16,)))
+    with pytest.raises(ValueError, match=r"a pooling by sums, got MaxPool2d.*use squares"):
+        integer_tables(Graph((2, 1, 6), nodes), np.random.default_rng(0).normal(size=(20, 2, 1, 6)), QuantConfig())
