@@ -9,70 +9,58 @@ instruction looks again and again whether others are ready have their turns befo
 """
 
 import sys
-import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
 from itertools import cycle
-from types import CodeType, FrameType, FunctionType
+from types import CodeType, FrameType, FunctionType, SimpleNamespace
 from typing import Any
 
 import numpy as np
-from numba.cuda.simulator import kernel
+from greenlet import getcurrent, greenlet
+from numba.cuda.simulator import kernel, kernelapi
 from numba.cuda.simulator.kernelapi import Dim3
 
 from intnn.machine.cuda.simulated import wait_until
 from tests.intnn.bodies import Bodies
 
-IDLE: list["Worker"] = []
 DIRECTIONS = cycle((1, -1))
 
 
-class Worker(threading.Thread):
+class Worker(greenlet):
     """What a kernel takes for its thread: it does for one after the other, until one has to wait."""
 
-    def __init__(self) -> None:
-        super().__init__(daemon=True)
-        self._go, self._done = threading.Lock(), threading.Lock()  # released by the other side
-        self._go.acquire()
-        self._done.acquire()
-        self.start()
-
-    def begin(self, manager: "Block", points: Iterator[Sequence[int]], body: Callable[[], None]) -> None:
-        """Be the threads at these places of the block from now on."""
+    def __init__(self, manager: "Block", points: Iterator[Sequence[int]], body: Callable[[], None]) -> None:
+        super().__init__()
         self._manager, self._points, self._body = manager, points, body
-        self.abort, self.exception = False, None
-        self.turn()
-
-    def turn(self) -> None:
-        """Have it run until its thread waits, or no thread is left that has not begun."""
-        self.waits = False
-        self._go.release()
-        self._done.acquire()
+        self.place: tuple[tuple[CodeType, int], ...] = ()
 
     def run(self) -> None:
-        while True:
-            self._go.acquire()
-            try:
-                for point in self._points:
-                    self._become(point)
-                    self._body()
-            except BaseException as error:
-                error.add_note(f"in thread {tuple(self.threadIdx)} of block {tuple(self.blockIdx)}")
-                self.exception = error
-            self._done.release()
+        """Be the threads at places of the block that no other has been."""
+        for point in self._points:
+            self.blockIdx, self.threadIdx = self._manager.place, Dim3(*point)
+            x, y, _ = self._manager.block_dim
+            self.thread_id = self.threadIdx.x + x * (self.threadIdx.y + y * self.threadIdx.z)
+            self._body()
 
-    def _become(self, point: Sequence[int]) -> None:
-        self.blockIdx, self.threadIdx = self._manager.place, Dim3(*point)
-        x, y, _ = self._manager.block_dim
-        self.thread_id = self.threadIdx.x + x * (self.threadIdx.y + y * self.threadIdx.z)
+    def turn(self, failed: bool) -> Exception | None:
+        """Have it run until its thread waits, or no thread is left that has not begun; what it fails with, if it does.
+
+        Its thread fails where another has failed.
+        """
+        try:
+            if failed:
+                self.throw(RuntimeError("another thread of the block failed"))
+            else:
+                self.switch()
+        except Exception as error:
+            error.add_note(f"in thread {tuple(self.threadIdx)} of block {tuple(self.blockIdx)}")
+            return error
+        return None
 
     def syncthreads(self) -> None:
         """Wait for the other threads of the block."""
-        self.waits, self.place = True, _place()
-        self._done.release()
-        self._go.acquire()
-        if self.abort:
-            raise RuntimeError("another thread of the block failed")
+        self.place = _place()
+        self.parent.switch()
 
     def syncthreads_or(self, value: Any) -> int:
         """Wait for the other threads of the block, and tell whether one of all has a value that is true."""
@@ -96,20 +84,17 @@ class Block:
         points = iter([*np.ndindex(*self.block_dim)][:: next(DIRECTIONS)])
         body = _bodies().body(self._function, arguments)
         workers: list[Worker] = []
-        while not workers or workers[-1].waits:  # threads may be left that have not begun
-            workers.append(IDLE.pop() if IDLE else Worker())
-            workers[-1].begin(self, points, body)
-        waiting, failed = workers, None
-        while waiting:
-            failed = failed or next((worker.exception for worker in waiting if worker.exception), None)
-            waiting = [worker for worker in reversed(waiting) if worker.waits]
-            looking = [worker for worker in waiting if not worker.place]
-            if failed is None and not looking and len({worker.place for worker in waiting}) > 1:
+        failed = None
+        while not workers or not workers[-1].dead:  # threads may be left that have not begun
+            workers.append(Worker(self, points, body))
+            failed = workers[-1].turn(failed=False)
+        while workers := [worker for worker in reversed(workers) if not worker.dead]:
+            looking = [worker for worker in workers if not worker.place]
+            if failed is None and not looking and len({worker.place for worker in workers}) > 1:
                 failed = RuntimeError(f"threads of block {tuple(self.place)} wait at different barriers")
-            for worker in waiting if failed else looking or waiting:
-                worker.abort = failed is not None
-                worker.turn()
-        IDLE.extend(workers)
+            for worker in workers if failed else looking or workers:
+                error = worker.turn(failed is not None)
+                failed = failed or error
         if failed is not None:
             raise failed
 
@@ -135,4 +120,5 @@ def _bodies() -> Bodies:
 def install() -> None:
     """Have the simulator run kernels so, and leave alone what modules call `cuda`, as other threads need it."""
     kernel.BlockManager = Block
+    kernelapi.threading = SimpleNamespace(current_thread=getcurrent)
     kernel.swapped_cuda_module = lambda _function, _module: nullcontext()

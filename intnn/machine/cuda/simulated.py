@@ -12,9 +12,16 @@ from collections.abc import Callable
 from operator import mul
 from typing import Any
 
+from numba.cuda.simulator import kernelapi
+
 Four = tuple[int, int, int, int]
 PATIENCE = 10_000  # how often a thread lets others go on that it waits for
 _LOCK = threading.Lock()
+
+
+def this_thread() -> Any:
+    """The thread at work, as the simulator knows it."""
+    return kernelapi.threading.current_thread()
 
 
 def _bytes_of(kind: str) -> Callable[[int], Four]:
@@ -34,7 +41,7 @@ def mma(a_type: str, b_type: str) -> Callable[[Four, tuple[int, int], Four], Fou
     a_bytes, b_bytes = _bytes_of(a_type), _bytes_of(b_type)
 
     def product(a: Four, b: tuple[int, int], c: Four) -> Four:
-        thread: Any = threading.current_thread()
+        thread = this_thread()
         warp, lane = divmod(thread.thread_id, 32)
         fragments = vars(thread._manager).setdefault("fragments", {})
         fragments[warp, lane] = [a_bytes(word) for word in a], [b_bytes(word) for word in b]
@@ -96,14 +103,14 @@ class _Work:
 
 def _work(kind: str) -> _Work:
     """This thread's of a kind."""
-    thread: Any = threading.current_thread()
+    thread = this_thread()
     works: dict[int, _Work] = vars(thread._manager).setdefault(kind, {})
     return works.setdefault(thread.thread_id, _Work())
 
 
 def copy4(shared: Any, to: int, source: Any, start: int, size: int) -> None:
     """Copy ``size`` bytes, 16 or 0, of four words to shared memory; the other bytes become zero."""
-    thread: Any = threading.current_thread()
+    thread = this_thread()
 
     def copy() -> None:
         store4(shared, to, load4(source, start) if size else (0, 0, 0, 0))
@@ -131,7 +138,7 @@ def init_barrier(shared: Any, index: int, count: int) -> None:
 
 def _bytes_missed() -> dict[int, int]:
     """The bytes that barriers of this block wait for, by their indices."""
-    thread: Any = threading.current_thread()
+    thread = this_thread()
     missed: dict[int, int] = vars(thread._manager).setdefault("bytes", {})
     return missed
 
@@ -154,7 +161,7 @@ def await_phase(shared: Any, index: int, parity: int) -> None:
 
 def wait_until(is_over: Callable[[], bool]) -> None:
     """Let other threads of the block go on until they wait too, as often as it takes."""
-    thread: Any = threading.current_thread()
+    thread = this_thread()
     for _ in range(PATIENCE):
         if is_over():
             return
@@ -196,7 +203,7 @@ def warpgroup_mma(columns: int, a_type: str, b_type: str) -> Callable[[Any, Any,
         return [value for place in at for value in kind(int(words[place]))]
 
     def multiply(sums: Any, shared: Any, a: int, b: int, goes_on: int) -> None:
-        thread: Any = threading.current_thread()
+        thread = this_thread()
         warp, lane = divmod(thread.thread_id % 128, 32)
         rows = [line(shared, a, 16 * warp + lane // 4 + 8 * half, a_bytes) for half in (0, 1)]
         for pair in range(columns // 8):
@@ -220,7 +227,7 @@ def in_flight(pending: int) -> Callable[[], None]:
     """A function that waits until at most ``pending`` products of each of the warp's threads are still to be made."""
 
     def wait() -> None:
-        thread: Any = threading.current_thread()
+        thread = this_thread()
         _work("products").settle(pending)
         warp, come = thread.thread_id // 32, vars(thread._manager).setdefault("come", {})
         with _LOCK:
