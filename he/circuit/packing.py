@@ -34,9 +34,10 @@ class Packing(ValueObject):
         split_rows: true if the rows hold different images, false if they hold copies of the same ones.
         guards: the number of lanes at the end of a row that repeat those at its beginning; they let a client recognise
             a wrong result where logits have no other copies. Clients put the lanes in a secret order. Of an answer
-            whose values differ from lane to lane in a part f of a row's L lanes, guards that nobody else can tell let
-            pass (1 - f)^(2 guards) at most: 2^-16 for eight guards and half of the lanes. Values that are wrong in a
-            few lanes alone mostly pass, all but 2 guards / L of those that are wrong in one.
+            that is wrong in a part f of a row's L lanes, guards that nobody else can tell let pass (1 - f)^(2 guards)
+            if the wrong values all differ, 2^-16 for eight guards and half of the lanes, and (f^2 + (1 - f)^2)^guards
+            if they are wrong by the same amount, 2^-8. Values that are wrong in a few lanes alone mostly pass, all but
+            2 guards / L of those that are wrong in one.
 
     Raises:
         ValueError: if `row_length` or `lanes` is no power of two, `lanes` exceeds the row, there are not 1 or 2 rows, a

@@ -52,10 +52,10 @@ def compile_exact(
             evaluates, as `"hidden"` does from clients; of `IntPolynomial`s, which coefficients are 0 or 1 still shows.
         salt: 32 secret bytes, which hide the network in the interface's commitment to it; by default random ones. With
             a given salt, compiling again gives the same circuit.
-        circuit_privacy: have sessions re-randomise answers, so that a client with honest keys learns logits and nothing
-            else of the weights: the answers of two networks with equal logits, as that client decrypts them, are within
-            a statistical distance of 2^-circuit_privacy, for each answer (1 to 80; 40 is usual). It is paid with about
-            as many bits of modulus and 20 more. By default nothing is added or promised.
+        circuit_privacy: have sessions re-randomise answers, so that a client with honest keys and fresh requests learns
+            logits and nothing else of the weights: the answers of two networks with equal logits, as that client
+            decrypts them, are within a statistical distance of 2^-circuit_privacy, for each answer (1 to 80; 40 is
+            usual). It is paid with about as many bits of modulus and 20 more. By default nothing is added or promised.
         plain_modulus: t, a prime ≡ 1 mod 2N for the ring degree N that is found. By default it is 65537, or the
             largest prime ≡ 1 mod 65536 of the fewest bits that hold what must be held: 20, 22, ... up to 48. The larger
             t is, the longer is the modulus of ciphertexts. For polynomial networks see `compile_residues` as well.
@@ -64,9 +64,10 @@ def compile_exact(
             than 0, and the tables of its activations unless these are encrypted too. Only with `packing="latency"`.
         threshold: have data owner and model owner hold one key together, of which each has a share: an answer is opened
             with both (`he.parties.threshold`), and an evaluator who colludes with one of them reads nothing of the
-            other's. What the model owner adds tells of an answer logits alone, up to a statistical distance of
-            2^-threshold for each (1 to 80; 40 is usual). It is paid like `circuit_privacy`, with some bits more. Only
-            with `weights="encrypted"`, and in the place of `circuit_privacy`.
+            other's, as long as all three follow the protocol (docs/threat-model.md has what each can break). What the
+            model owner adds tells of an answer logits alone, up to a statistical distance of 2^-threshold for each
+            (1 to 80; 40 is usual). It is paid like `circuit_privacy`, with some bits more. Only with
+            `weights="encrypted"`, and in the place of `circuit_privacy`.
 
     Raises:
         ParameterError: if no supported parameter set fits, with the reason for each ring, if a value does not fit t, if

@@ -34,7 +34,8 @@ class EncryptedModel(Estimator):
 
     Args:
         model: a trained model; see `he.compile`.
-        exact: True for integers (BFV), False for floats (CKKS), None for the cheaper one that keeps the accuracy.
+        exact: True for integers (BFV), False for floats (CKKS), None for
+            the better of both, by the rule that `he.compile` states.
         simulate: whether the circuit is evaluated in the clear, with the same results up to CKKS's noise, and fast.
         packing: see `he.compile_exact`; "throughput" for many examples at a time.
         max_units: the most that one evaluation may cost; see `he.compile`.

@@ -75,7 +75,7 @@ def compile(  # noqa: A001 - what it is, and nothing else is compiled here
             default several outputs are classes, and a single one is a value.
         packing: see `he.compile_exact`.
         images: see there.
-        max_units: the most that one evaluation may cost, in units of one SEAL rotation (about 2 ms); None for no limit,
+        max_units: the most that one evaluation may cost, in units of one SEAL rotation (some ms); None for no limit,
             where a deep network may take minutes for an answer: `he.estimate` says so.
         security: see `he.Parameters`.
         progress: called with a line for every step and every choice; by default lines go to stderr once it has taken

@@ -1,6 +1,6 @@
 """What an integer network costs on ciphertexts, estimated without a compiler.
 
-The unit is the one in which `he` prices its circuits: a SEAL rotation at N = 8192, about 2 ms. The figures were
+The unit is the one in which `he` prices its circuits: a SEAL rotation at N = 8192, 1.5 to 4 ms. The figures were
 measured by compiling networks for MNIST, 784-10, 784-128-10 and 784-128-64-10, for one image at 128 bits of security.
 Deeper networks are guessed, and other shapes of layers are not looked at: it is an order among networks of one shape.
 Who has `he` at hand compiles instead.

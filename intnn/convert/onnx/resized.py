@@ -165,7 +165,11 @@ def _way(call: Call) -> str:
 
 
 def _indices(call: Call, length: int, count: int, scale: float | None) -> IntArray:
-    """The numbers of the nearest pixels; -1 and ``length`` are those of the border."""
+    """The numbers of the nearest pixels; -1 and ``length`` are those of the border.
+
+    Where a point lies exactly between two pixels is decided exactly, as by torch; onnxruntime divides in float32, and
+    takes the other pixel for a few pairs of sides, such as 14 to 4.
+    """
     rounding = _text(call, "nearest_mode", "round_prefer_floor") if call.opset > 10 else "floor"
     if rounding not in _ROUNDINGS:
         raise call.refused(f"must have a nearest_mode of the standard, got {rounding}", "export the model again")
