@@ -78,6 +78,7 @@ def checks(sizes: Sizes, tiles: Sequence[AnyTile], backend: str) -> Iterator[tup
         yield name, lambda network=network, batch=batch: _training(network, batch, tiles[-1])  # type: ignore[misc]
     yield "lookup", lambda: _lookup(sizes)
     yield "network", lambda: _network(sizes)
+    yield "network, batches of many sizes", lambda: _batches(sizes)
 
 
 def trainings(sizes: Sizes) -> dict[str, tuple[Plan, int]]:
@@ -181,6 +182,30 @@ def _network(sizes: Sizes) -> bool:
     network = network_of_every_kernel(sizes)
     x = np.random.default_rng(7).integers(0, 256, (sizes.images, *network.input_shape))
     return np.array_equal(network.logits(x, "cuda"), network.logits(x))
+
+
+def _batches(sizes: Sizes) -> bool:
+    """Compare the logits of many batches, for which buffers grow, and are given back.
+
+    What describes them to the GPU's copying unit comes and goes with them, often at the address of an older one.
+    """
+    rng, byte, width, between = np.random.default_rng(8), IntDomain(-128, 127), sizes.inner // 4, 5
+    table = LutActivation(Lut(byte, rng.integers(-128, 128, byte.size)))
+    first, second = (rng.integers(-9, 10, (sizes.columns, inputs)) for inputs in (width, sizes.columns))
+    zeros = np.zeros(sizes.columns, int)
+    layers = Dense(first, zeros), Requantise(np.array([3]), 10, byte), table, Dense(second, zeros)
+    network = IntNetwork((width,), IntDomain(0, 255), layers)
+    x = rng.integers(0, 256, (sizes.rows, width))
+    expected, equal = network.logits(x), True
+    for number in range(sizes.rows // 10):
+        if number % between == 0:
+            network.on_device.release()
+        count = sizes.rows * (number % between + 1) // between - int(rng.integers(sizes.rows // 10))
+        start = int(rng.integers(sizes.rows - count + 1))
+        for _ in range(2):  # the second time as a graph
+            found = network.logits(x[start : start + count], "cuda")
+            equal = equal and np.array_equal(found, expected[start : start + count])
+    return equal
 
 
 def network_of_every_kernel(sizes: Sizes) -> IntNetwork:

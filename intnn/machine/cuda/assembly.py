@@ -1,8 +1,8 @@
 """GPU instructions that Numba has no name for, written as inline assembly.
 
 Operands that hold four 8-bit integers are int32 words, the first integer in the lowest byte. The PTX ISA describes the
-instructions and the layouts of fragments in its sections "dp4a", "Matrix fragments for mma.m16n8k32", "cp.async" and
-"Asynchronous Warpgroup Level Matrix Instructions".
+instructions and the layouts of fragments in its sections "dp4a", "Matrix fragments for mma.m16n8k32", "cp.async",
+"membar/fence" and "Asynchronous Warpgroup Level Matrix Instructions".
 """
 
 # ruff: noqa: ARG001  (an intrinsic's arguments are types, of which some say nothing)
@@ -16,6 +16,7 @@ from numba.cuda.extending import intrinsic
 from intnn.machine.cuda.device import DeviceError
 
 WORD = ir.IntType(32)
+MAP_BYTES = 128  # of what `tensor_map` makes
 PAIR, FOUR = types.UniTuple(int32, 2), types.UniTuple(int32, 4)
 
 
@@ -275,11 +276,29 @@ await_phase = _on_barrier(  # of this parity
 )
 
 
+@intrinsic
+def acquire_map(_context, map_):  # type: ignore[no-untyped-def]
+    """Have copies that this thread starts from now on read a map as it lies in memory.
+
+    The copying unit reads maps past the caches that kernels read through, and may still have another map that lay at
+    the same address. So the CUDA C++ Programming Guide demands this of every block that uses a map which was copied to
+    global memory ("Using a tensor map in global memory").
+    """
+
+    def codegen(target, builder, signature, args):  # type: ignore[no-untyped-def]
+        data = target.make_array(signature.args[0])(target, builder, args[0]).data
+        text = f"fence.proxy.tensormap::generic.acquire.sys [$0], {MAP_BYTES};"
+        _asm(builder, text, [], [builder.ptrtoint(data, ir.IntType(64))], "memory")
+        return target.get_dummy_value()
+
+    return void(map_), codegen
+
+
 def copy_tile(rows: int) -> Any:
     """An instruction (shared, to, map, byte, row, barrier) that copies ``rows`` lines of 128 bytes, in swizzled order.
 
     They arrive at the barrier. What lies outside the matrix is zero. ``map`` is what `tensor_map` makes for as many
-    rows.
+    rows, and the thread has had it by `acquire_map`.
     """
     text = "cp.async.bulk.tensor.2d.shared::cluster.global.mbarrier::complete_tx::bytes [$0], [$1, {$2, $3}], [$4];"
 

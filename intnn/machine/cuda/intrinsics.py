@@ -9,6 +9,7 @@ SIMULATED = bool(config.ENABLE_CUDASIM)
 
 if SIMULATED:
     from intnn.machine.cuda.simulated import (
+        acquire_map,
         arrive,
         await_phase,
         commit,
@@ -29,6 +30,7 @@ if SIMULATED:
     )
 else:
     from intnn.machine.cuda.assembly import (
+        acquire_map,
         arrive,
         await_phase,
         commit,
@@ -56,6 +58,7 @@ __all__ = [
     "ALIGNMENT",
     "LINE_BLOCK",
     "SIMULATED",
+    "acquire_map",
     "arrive",
     "await_phase",
     "commit",

@@ -169,10 +169,23 @@ def wait_until(is_over: Callable[[], bool]) -> None:
     raise TimeoutError("nobody ends what is waited for")
 
 
+def _acquired() -> set[tuple[int, int]]:
+    """The threads of this block with the maps, by their identities, that each has acquired."""
+    found: set[tuple[int, int]] = vars(this_thread()._manager).setdefault("acquired", set())
+    return found
+
+
+def acquire_map(map_: Any) -> None:
+    """Have copies that this thread starts from now on read a map as it lies in memory."""
+    _acquired().add((this_thread().thread_id, id(map_)))
+
+
 def copy_tile(rows: int) -> Callable[..., None]:
     """A function (shared, to, map, byte, row, barrier) that copies ``rows`` lines of 128 bytes, in swizzled order."""
 
     def copy(shared: Any, to: int, map_: Any, byte: int, row: int, barrier: int) -> None:
+        if (this_thread().thread_id, id(map_)) not in _acquired():
+            raise RuntimeError("a map is used by a thread that has not acquired it: a GPU may read an older one")
         for line in range(rows):
             for piece in range(8):
                 for i in range(4):

@@ -19,6 +19,7 @@ from numba import cuda, int32, int64, uint64
 
 from intnn.machine.cuda.intrinsics import (
     LINE_BLOCK,
+    acquire_map,
     arrive,
     await_phase,
     copy_tile,
@@ -148,6 +149,8 @@ def warpgroup_kernel(tile: GroupTile, x_type: str, w_type: str, fused: bool) -> 
         cuda.syncthreads()
 
         if thread == groups * GROUP_THREADS:  # starts copies
+            acquire_map(x)
+            acquire_map(w)
             count = int32(0)  # slices that have been copied
             for part in range(first, parts, every):
                 row0, column0 = place(part, tall, wide)

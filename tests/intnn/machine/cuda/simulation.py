@@ -4,7 +4,19 @@ import numpy as np
 import pytest
 from numba import cuda, int32, uint64
 
-from intnn.machine.cuda.intrinsics import commit, copy4, in_flight, settled, wait_for, warpgroup_mma
+from intnn.machine.cuda.intrinsics import (
+    acquire_map,
+    commit,
+    copy4,
+    copy_tile,
+    expect_bytes,
+    in_flight,
+    init_barrier,
+    settled,
+    tensor_map,
+    wait_for,
+    warpgroup_mma,
+)
 from tests.intnn.cuda_simulation import outcomes_of, prepare
 
 THREADS = 8
@@ -172,6 +184,27 @@ def products_are_made_when_they_have_been_waited_for():
     assert multiplied(0) == 2 * 4 * one
 
 
+def maps_are_acquired_by_the_thread_that_uses_them():
+    """Each of them, in every block: a GPU may have read another one there before."""
+    copy = copy_tile(8)
+
+    @cuda.jit
+    def kernel(map_, other, by, blocks, copied):
+        shared = cuda.shared.array(2 * 8 * 32 + 2, int32)
+        if cuda.threadIdx.x == by and cuda.blockIdx.x < blocks:
+            acquire_map(map_)
+        if cuda.threadIdx.x == 0:
+            init_barrier(shared, 512, 1)
+            expect_bytes(shared, 512, 8 * 128)
+            copy(shared, 0, map_ if copied == 0 else other, 0, 0, 512)
+
+    first, second = (tensor_map(cuda.to_device(np.arange(32 * 8, dtype=np.int32)), 8, 128, 8) for _ in range(2))
+    kernel[2, THREADS](first, second, 0, 2, 0)
+    for given in ((0, 2, 1), (1, 2, 0), (0, 1, 0)):
+        with pytest.raises(RuntimeError, match="a map is used by a thread that has not acquired it"):
+            kernel[2, THREADS](first, second, *given)
+
+
 @cuda.jit(device=True)
 def shared_with_others(value):
     shared = cuda.shared.array(THREADS, int32)
@@ -249,6 +282,7 @@ CHECKS = (
     threads_that_wait_at_different_places_are_told,
     an_error_names_its_thread_and_the_next_launch_runs,
     copies_are_there_when_they_have_been_waited_for,
+    maps_are_acquired_by_the_thread_that_uses_them,
     products_are_made_when_they_have_been_waited_for,
     functions_find_what_a_thread_has,
     arrays_have_borders,

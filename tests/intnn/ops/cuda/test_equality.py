@@ -8,8 +8,9 @@ pytest.importorskip("numba_cuda", reason="the extra `cuda` is not installed")
 
 TILES = [f"mma.sync, {tile} stages" for tile in ("32 x 64, 3", "32 x 32, 3", "16 x 64, 2", "16 x 32, 2")]
 UNITS = ("dp4a", *TILES)
-NAMES = [f"{kind}, {unit}" for unit in UNITS for kind in ("dense", "conv2d and table")] + ["lookup", "network"]
+NAMES = [f"{kind}, {unit}" for unit in UNITS for kind in ("dense", "conv2d and table")] + ["lookup"]
 NAMES += [f"{kind}, wgmma, 64 x 64, 3 stages" for kind in ("dense", "dense and table", "edges", "saturated")]
+NAMES += ["network", "network, batches of many sizes"]
 NAMES += [f"saturated, {unit}" for unit in ("dp4a", TILES[0], TILES[2])]
 
 

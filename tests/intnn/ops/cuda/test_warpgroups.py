@@ -1,5 +1,6 @@
 """What the product by groups of warps compiles to. This needs NVIDIA's compiler, but no GPU."""
 
+import re
 import weakref
 from types import MappingProxyType, SimpleNamespace
 
@@ -32,6 +33,12 @@ def test_sums_stay_in_registers(columns, x_type, w_type, fused):
     products = code.count(f"wgmma.mma_async.sync.aligned.m64n{columns}k32.s32.{x_type}.{w_type}")
     assert products > 0
     assert products % 4 == 0  # the four of a slice
+    fences, copies = (
+        [found.start() for found in re.finditer(text, code)]
+        for text in (r"fence\.proxy\.tensormap::generic\.acquire\.sys \[%rd\d+\], 128;", r"cp\.async\.bulk\.tensor")
+    )
+    assert len(fences) == 2  # a map each
+    assert fences[-1] < copies[0]
 
 
 @pytest.mark.parametrize(
