@@ -221,7 +221,7 @@ class CudaApproximateProducts(CudaProducts, ApproximateProducts):
             )
             raising = matrices.raised(self._tables, room.memory.reshape(2 * count, level, self._N))
             requests.copy(ciphertexts, self._stream)
-            run([*requests.launches, raising], self._stream)
+            run([*requests.launches, *raising], self._stream)
             verdict = requests.verdict(self._stream)
             self._stream.synchronize()
         require_residues(not verdict[0])

@@ -42,7 +42,7 @@ class Requests:
         self._parts = pieces.cut(memory)
         self._packed, self._wrong = memory[:-1].reshape(count, words), memory[-1:]
         layout = cuda.to_device(arrivals.layout(form.primes, form.polynomials, N))
-        self.launches = [arrivals.unpack(constants, self._packed, layout, residues, self._wrong)]
+        self.launches = arrivals.unpack(constants, self._packed, layout, residues, self._wrong)
         if form.seeded:
             nodes, buffers = stream_parts(level, N)
             roots = cuda.device_array((count, arrivals.ROOT * buffers), np.uint64)

@@ -34,9 +34,10 @@ from he.kernels.cuda.columns import (
     request_bytes,
     transform_passes,
 )
+from intnn.machine.cuda.device import MOST_BLOCKS
 
 Line = Sequence[Any]  # of numbers: rows, primes, factors
-MOST_LINES = 65535  # of a table in one launch: blocks of threads in the second dimension
+MOST_LINES = MOST_BLOCKS[1]  # of a table in one launch
 
 
 class Kernel(Enum):

@@ -26,7 +26,7 @@ from he.kernels.cuda.words import below, times
 from he.kernels.instructions.blake import BUFFER, NODE
 from he.ring.packed import SEED_BYTES, word_bits
 from intnn.machine.cuda.intrinsics import SIMULATED
-from intnn.machine.cuda.launch import Launch, bound
+from intnn.machine.cuda.launch import Launch, bound, parts
 
 START, WIDTH, POLYNOMIAL, PRIME = range(LAYOUT_COLUMNS)
 SEED, NODE_WORDS, NODES = SEED_BYTES // 8, NODE // 8, BUFFER // NODE  # words of a seed and a node, nodes of a buffer
@@ -142,7 +142,7 @@ def layout(primes: tuple[int, ...], polynomials: int, N: int) -> np.ndarray:
 
 def unpack(
     constants: DeviceArray, packed: DeviceArray, layout: DeviceArray, residues: DeviceArray, wrong: DeviceArray
-) -> Launch:
+) -> list[Launch]:
     """Unpack the polynomials that come as residues.
 
     Args:
@@ -151,11 +151,19 @@ def unpack(
         layout: What `layout` returns.
         residues: uint64 [ciphertexts, 2, level, N], whose first polynomials are written. N is a multiple of 64.
         wrong: uint64 [1], to which 1 is written where a residue is not below its prime; it is 0 in their place.
+
+    Returns:
+        What launches it.
     """
     N = residues.shape[3]
     threads = min(THREADS, N)
-    grid = N // threads, len(layout), len(packed)
-    return bound(unpack_kernel, grid, threads, packed, layout, constants, residues, wrong)
+    return [
+        bound(
+            unpack_kernel, (N // threads, len(layout), len(packed[part])), threads,
+            packed[part], layout, constants, residues[part], wrong,
+        )
+        for part in parts(len(packed))
+    ]  # fmt: skip
 
 
 def expand(
@@ -173,11 +181,15 @@ def expand(
     Returns:
         What launches it, in order.
     """
-    count, buffers, (level, N) = len(packed), roots.shape[1] // ROOT, residues.shape[2:]
+    buffers, (level, N) = roots.shape[1] // ROOT, residues.shape[2:]
     threads, nodes = min(THREADS, buffers), N // NODE_WORDS
-    each = min(EXPAND_THREADS, nodes)
-    return [
-        bound(roots_kernel, (-(-buffers // threads), count), threads, packed, roots),
-        bound(expand_kernel, (nodes // each, level, count), each, roots, constants, residues, marks),
-        bound(redraw_kernel, (count,), REDRAW_THREADS, packed, marks, constants, residues),
-    ]
+    each, launches = min(EXPAND_THREADS, nodes), list[Launch]()
+    for part in parts(len(packed)):
+        came, drawn, marked, made = packed[part], roots[part], marks[part], residues[part]
+        count = len(came)
+        launches += [
+            bound(roots_kernel, (-(-buffers // threads), count), threads, came, drawn),
+            bound(expand_kernel, (nodes // each, level, count), each, drawn, constants, made, marked),
+            bound(redraw_kernel, (count,), REDRAW_THREADS, came, marked, constants, made),
+        ]
+    return launches

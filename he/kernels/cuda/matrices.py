@@ -12,7 +12,7 @@ from he.kernels.cuda.sums import CHUNK, add, carry, clear, modulus_of, total
 from he.kernels.cuda.tables import MODULUS, RADIX, RADIX_QUOTIENT, DeviceArray, DeviceTables
 from he.kernels.cuda.transform import THREADS
 from he.kernels.cuda.words import below, limbs, times, word_at
-from intnn.machine.cuda.launch import Launch, bound
+from intnn.machine.cuda.launch import Launch, bound, parts
 
 COLUMNS = 3  # of a row of the result, whose sums one thread holds in registers
 SUMS = 3 * COLUMNS
@@ -67,18 +67,21 @@ def lines(columns: int, first: int, stop: int) -> np.ndarray:
     return np.array(found, np.int64)
 
 
-def raised(tables: DeviceTables, memory: DeviceArray) -> Launch:
+def raised(tables: DeviceTables, memory: DeviceArray) -> list[Launch]:
     """Multiply residues with 2**52, as the left side of products holds them.
 
     Args:
         tables: The chain's.
-        memory: uint64 [polynomials, primes, N], at most 65535 polynomials; primes are the chain's first ones.
+        memory: uint64 [polynomials, primes, N], primes are the chain's first ones.
 
     Returns:
         What launches it.
     """
     threads, (polynomials, primes, N) = min(THREADS, tables.N), memory.shape
-    return bound(raise_kernel, (N // threads, primes, polynomials), threads, memory, tables.constants)
+    return [
+        bound(raise_kernel, (N // threads, primes, part.stop - part.start), threads, memory[part], tables.constants)
+        for part in parts(polynomials)
+    ]
 
 
 def products(

@@ -14,6 +14,8 @@ from typing import Any
 
 DP4A = (6, 1)  # the compute capability from which GPUs multiply four bytes at once: what every kernel needs at least
 TENSOR_CORES = (8, 0)  # from which `mma.sync` multiplies 16 x 32 by 32 x 8 bytes
+MOST_BLOCKS = (1 << 31) - 1, 65535, 65535  # of a launch along its axes, on every GPU
+MOST_THREADS = 1024  # of a block
 EXTRA = "pip install 'encrypted-inference-toolkit[cuda]'"
 
 # What the driver calls its errors, each with what can be done about it; others keep the driver's words.

@@ -1,11 +1,13 @@
 """Kernels, compiled once, and with their arguments made ready to be started."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from functools import cache
+from math import prod
 from typing import Any
 
 from numba import cuda
 
+from intnn.machine.cuda.device import MOST_BLOCKS, MOST_THREADS, DeviceError
 from intnn.machine.cuda.intrinsics import SIMULATED
 
 THREADS = 8 if SIMULATED else 256  # a simulated thread is a thread of Python
@@ -47,7 +49,11 @@ def bound(
         arguments: What the kernel is called with; arrays stay where they are.
         shared: The bytes of shared memory that a block is given besides what the kernel declares. Such a kernel has one
             axis of threads, and is compiled for so many.
+
+    Raises:
+        DeviceError: No GPU starts so many blocks, or blocks of so many threads.
     """
+    _require_startable(grid, threads)
     if SIMULATED:
         return lambda stream: compiled(kernel)[grid, threads, stream, shared or 0](*arguments)
     return made_ready(compiled(kernel, threads if shared else None), grid, threads, arguments, shared or 0)
@@ -73,6 +79,21 @@ def made_ready(kernel: Any, grid: Any, threads: Any, arguments: tuple[Any, ...],
         launch(_to_core_stream(stream), config, loaded.kernel, *words)
 
     return start
+
+
+def parts(count: int) -> Iterator[slice]:
+    """Divide what takes a block each along a grid's second or third axis into as few launches as there can be."""
+    most = MOST_BLOCKS[1]
+    return (slice(first, min(first + most, count)) for first in range(0, count, most))
+
+
+def _require_startable(grid: tuple[int, ...], threads: int | tuple[int, int]) -> None:
+    """Check what the driver would call an invalid value, and what a simulator would do all the same."""
+    together = prod(threads) if isinstance(threads, tuple) else threads
+    if not all(1 <= blocks <= most for blocks, most in zip(grid, MOST_BLOCKS, strict=False)):
+        raise DeviceError(f"a grid has 1 to {' x '.join(map(str, MOST_BLOCKS))} blocks, got {grid}")
+    if not 1 <= together <= MOST_THREADS:
+        raise DeviceError(f"a block has 1 to {MOST_THREADS} threads, got {threads}")
 
 
 def _three(axes: tuple[int, ...]) -> tuple[int, ...]:

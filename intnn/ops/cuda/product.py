@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numba import cuda
 
-from intnn.machine.cuda.device import TENSOR_CORES, device
+from intnn.machine.cuda.device import MOST_BLOCKS, TENSOR_CORES, device
 from intnn.machine.cuda.intrinsics import SIMULATED, tensor_map
 from intnn.machine.cuda.launch import Launch, bound
 from intnn.ops.cuda.gemm import Tile, dot_kernel, tensor_kernel
@@ -26,7 +26,7 @@ HOPPER = (9, 0)  # the compute capability whose tensor cores read shared memory 
 SIMULATED_TILE = Tile(1, 1, 1, stages=2)  # one warp: a simulated thread is a thread of Python
 NARROW, SLICE = 64, 64  # columns, and bytes that a sum is of: with no more of either, groups of warps are too wide
 ALIGNED = 16  # bytes; every row and every pixel begins on such a border
-MOST_COLUMNS = 64 * 65535  # of a product: a grid has as many blocks along its second axis, of 64 columns at least
+MOST_COLUMNS = 64 * MOST_BLOCKS[1]  # of a product: blocks along the second axis have 64 columns at least
 _TYPES = MappingProxyType({np.int8: "s8", np.uint8: "u8"})
 
 

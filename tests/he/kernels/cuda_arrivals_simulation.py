@@ -41,7 +41,7 @@ def unpacked(packed, primes, polynomials, N):
     """The residues that the kernel writes, and whether it reports a wrong one."""
     residues, wrong = unwritten(len(packed), 2, len(primes), N), cuda.to_device(np.zeros(1, np.uint64))
     layout = cuda.to_device(arrivals.layout(primes, polynomials, N))
-    run([arrivals.unpack(constants(primes), cuda.to_device(packed), layout, residues, wrong)])
+    run(arrivals.unpack(constants(primes), cuda.to_device(packed), layout, residues, wrong))
     found = residues.copy_to_host()
     assert (found[:, polynomials:] == UNWRITTEN).all()
     return found[:, :polynomials], int(wrong.copy_to_host()[0])

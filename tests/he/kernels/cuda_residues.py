@@ -362,7 +362,7 @@ def raised(seed):
     primes = PRIMES[:3]
     x = residues(generator(seed), primes * 2)
     held = memory(x)
-    matrices.raised(device(), held.reshape(2, 3, N))(0)
+    run(matrices.raised(device(), held.reshape(2, 3, N)))
     for row, given_row in enumerate(x):
         assert written(held, row) == [int(a) * R % primes[row % 3] for a in given_row]
 

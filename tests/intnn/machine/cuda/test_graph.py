@@ -11,6 +11,7 @@ pytest.importorskip("numba_cuda", reason="the extra `cuda` is not installed")
 from numba.cuda.cudadrv import driver
 
 from intnn.machine.cuda import graph, launch
+from intnn.machine.cuda.device import DeviceError
 from intnn.machine.cuda.graph import Repeated
 
 
@@ -100,6 +101,34 @@ def test_threads_share_elements_out(monkeypatch):
             (1, 1), (launch.THREADS, 1), (launch.THREADS + 1, 2), (1 << 40, launch.BLOCKS)
         )
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("grid", "threads", "said"),
+    [
+        ((1 << 31,), 32, r"a grid has 1 to 2147483647 x 65535 x 65535 blocks, got \(2147483648,\)"),
+        ((1, 1 << 16), 32, "a grid has"),
+        ((1, 1, 1 << 16), 32, "a grid has"),
+        ((1, 0), 32, "a grid has"),
+        ((1,), 1025, "a block has 1 to 1024 threads, got 1025"),
+        ((1,), (33, 32), r"a block has 1 to 1024 threads, got \(33, 32\)"),
+    ],
+)
+@pytest.mark.parametrize("simulated", [True, False])
+def test_what_no_gpu_starts_is_refused_and_so_by_the_simulator(monkeypatch, grid, threads, said, simulated):
+    monkeypatch.setattr(launch, "SIMULATED", simulated)
+    monkeypatch.setattr(launch, "compiled", lambda kernel, *_: kernel)
+    monkeypatch.setattr(launch, "made_ready", unprepared)
+    with pytest.raises(DeviceError, match=said):
+        launch.bound(Kernel([]), grid, threads)
+    assert launch.bound(Kernel([]), ((1 << 31) - 1, 65535, 65535), (32, 32))
+
+
+def test_parts_are_as_few_as_a_grid_has_lines_for():
+    found = [*launch.parts(2 * 65535 + 1)]
+    assert [part.stop - part.start for part in found] == [65535, 65535, 1]
+    assert [part.start for part in found] == [0, 65535, 2 * 65535]
+    assert not [*launch.parts(0)]
 
 
 class Asked:
