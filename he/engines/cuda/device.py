@@ -75,14 +75,23 @@ class Resident:
         self.weights, self.orders = _there(weights), _there(orders)
         self.scales = cuda.to_device(_not_empty(with_quotients(plan.scales)))
         self.steps = [(step.kernel, [cuda.to_device(table) for table in _tables(step)]) for step in plan.launches]
-        self._plan = plan
+        self._plan: Plan | None = plan
 
     def load(self, plan: Plan, stream: Any) -> None:
-        """Have another plan's tables in the places of these: one of as many lines for the same kernels and scales."""
-        for old, new, (_, places) in zip(self._plan.launches, plan.launches, self.steps, strict=True):
-            for before, after, there in zip(_tables(old), _tables(new), places, strict=True):
-                if not np.array_equal(before, after):
-                    start_copy(address(there), address(after), after.nbytes, stream)
+        """Have another plan's tables in the places of these: one of as many lines for the same kernels and scales.
+
+        They are there when this returns. Where it raises, those of neither plan are, and the next call copies all.
+        """
+        old = self._plan
+        self._plan, tables = None, [_tables(step) for step in plan.launches]
+        known = [None] * len(tables) if old is None else [_tables(step) for step in old.launches]
+        try:
+            for before, after, (_, places) in zip(known, tables, self.steps, strict=True):
+                for i, (table, there) in enumerate(zip(after, places, strict=True)):
+                    if before is None or not np.array_equal(before[i], table):
+                        start_copy(address(there), address(table), table.nbytes, stream)
+        finally:
+            stream.synchronize()  # until then the GPU may read tables that nobody else holds
         self._plan = plan
 
 

@@ -56,25 +56,32 @@ class Placed:
 
 
 def gather(ciphertexts: Sequence[np.ndarray | Placed], memory: DeviceArray, stream: Any) -> None:
-    """Start copying ciphertexts of one level to the first rows of a memory, one behind the other.
+    """Copy ciphertexts of one level to the first rows of a memory, one behind the other.
+
+    Those of the host have been read when this returns or raises; what follows on the stream finds all of them.
 
     Raises:
         ValueError: if they have several levels, or more rows than the memory.
     """
-    first, (_, level, N) = 0, ciphertexts[0].shape
+    first, (_, level, N), read = 0, ciphertexts[0].shape, list[np.ndarray]()
     shapes = {one.shape for one in ciphertexts}
     if len(shapes) > 1 or 2 * level * len(ciphertexts) > len(memory):
         raise ValueError(f"`ciphertexts` must have one level and at most {len(memory)} rows, got {sorted(shapes)}")
-    for _, run in groupby(enumerate(ciphertexts), _run):
-        some = [ciphertext for _, ciphertext in run]
-        start, stop = some[0], some[-1]
-        if isinstance(start, Placed) and isinstance(stop, Placed):
-            count = stop.stop - start.first
-            taken(memory, first, count, start.first)(start.memory, stream)
-        else:
-            count, words = 2 * level, np.ascontiguousarray(start, np.uint64)
-            start_copy(address(memory, N * first), address(words), words.nbytes, stream)
-        first += count
+    try:
+        for _, run in groupby(enumerate(ciphertexts), _run):
+            some = [ciphertext for _, ciphertext in run]
+            start, stop = some[0], some[-1]
+            if isinstance(start, Placed) and isinstance(stop, Placed):
+                count = stop.stop - start.first
+                taken(memory, first, count, start.first)(start.memory, stream)
+            else:
+                count, words = 2 * level, np.ascontiguousarray(start, np.uint64)
+                read.append(words)  # which may be a copy that nobody else holds
+                start_copy(address(memory, N * first), address(words), words.nbytes, stream)
+            first += count
+    finally:
+        if read:
+            stream.synchronize()
 
 
 def taken(target: DeviceArray, first: int, count: int, place: int) -> Callable[[DeviceArray, Any], None]:

@@ -51,7 +51,8 @@ def start_copy(there: Any, here: Any, size: int, stream: Any, *, on_gpu: bool = 
 
     Args:
         there: The `address` on the GPU.
-        here: The one on the host, or on the GPU. What is on the host and not pinned has been read when this returns.
+        here: The one on the host, or on the GPU. What is on the host must be held, and stay as it is, until the stream
+            has been waited for, pinned or not: CUDA does not promise that it has been read when this returns.
         size: The number of bytes.
         stream: A stream of Numba's, not 0.
         on_gpu: Whether it is copied from there.
