@@ -3,6 +3,8 @@
 The simulator checks the same on smaller rings (`tests/he/engines/cuda_simulation.py`).
 """
 
+import gc
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 
@@ -37,6 +39,7 @@ from he.ring.scheme import Scheme
 from he.testing import square_graph, table_network
 from intnn.layers.activations import Activation
 from intnn.layers.linear import Dense
+from intnn.machine.cuda.device import free_bytes
 from intnn.machine.cuda.launch import run
 from intnn.network.graph import Graph
 
@@ -87,6 +90,38 @@ def pieces_agree(circuit: Circuit) -> bool:
     if size <= room:
         raise ValueError(f"`circuit` must take requests of more than {room} bytes, got {size}")
     return answers_agree(circuit, graph=True, ahead=True)
+
+
+def memory_comes_back(circuit: Circuit, sessions: int) -> bool:
+    """Whether sessions of a thread that uses the GPU for nothing else answer, and leave no memory taken behind them.
+
+    Each answers twice, the second time by a graph, and is dropped there.
+    """
+    rng = np.random.default_rng(0)
+    keys, request, prepared = random_keys(circuit, rng), random_request(circuit, rng), CudaEngine().prepare(circuit)
+    expected = RnsEngine().prepare(circuit).bind(keys).evaluate(request)
+
+    def in_a_thread(count: int) -> bool:
+        equal: list[bool] = []
+
+        def use() -> None:
+            for _ in range(count):
+                session = prepared.bind(keys)
+                equal.extend(session.evaluate(request) == expected for _ in range(2))
+                del session
+                gc.collect()
+
+        thread = threading.Thread(target=use)
+        thread.start()
+        thread.join()
+        return len(equal) == 2 * count and all(equal)
+
+    answered, before = in_a_thread(1), free_bytes()  # kernels are loaded then, and stay
+    held, during = prepared.bind(keys), free_bytes()
+    del held
+    before_all = free_bytes()
+    answered = in_a_thread(sessions) and answered
+    return answered and before_all - free_bytes() <= (before - during) // 2  # what one session takes
 
 
 def wide_graph() -> Graph:
@@ -196,4 +231,5 @@ def checks(N: int) -> Iterator[tuple[str, Callable[[], bool]]]:
         yield f"residues: squares in CKKS, {packing}", partial(answers_agree, approximate)
         yield f"residues: squares in CKKS, {packing}, as a graph", partial(answers_agree, approximate, graph=True)
     wide = compile_approximate(wide_graph(), images=4, packing="throughput")
+    yield "residues: sessions that end in another thread", partial(memory_comes_back, wide, 12)
     yield "residues: squares in CKKS, requests of 34 MiB", partial(pieces_agree, wide)

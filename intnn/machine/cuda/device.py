@@ -7,7 +7,7 @@ import importlib.util
 import os
 import re
 from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
@@ -116,10 +116,8 @@ def device() -> Device:
 
 def number() -> int:
     """The number of the GPU in use by this thread."""
-    from numba import cuda
-
     with reported("starting the GPU"):
-        return int(getattr(cuda.current_context().device, "id", 0))
+        return int(getattr(_context().device, "id", 0))
 
 
 def gpu_in_use() -> AbstractContextManager[None]:
@@ -150,10 +148,8 @@ def place_in_use() -> tuple[int, int]:
 
 def give_back() -> None:
     """Give back to the driver what Numba keeps of the GPU's memory: arrays that nobody holds, up to a fifth of it."""
-    from numba import cuda
-
     if not is_simulated():
-        cuda.current_context().memory_manager.deallocations.clear()
+        _context().memory_manager.deallocations.clear()
 
 
 def free_bytes() -> int:
@@ -161,10 +157,8 @@ def free_bytes() -> int:
 
     One part in sixteen of what is free is left to the driver, and to what allocators round up.
     """
-    from numba import cuda
-
     give_back()
-    free = int(min(cuda.current_context().get_memory_info().free, 1 << 62))  # the simulator's are infinite
+    free = int(min(_context().get_memory_info().free, 1 << 62))  # the simulator's are infinite
     return free - free // 16
 
 
@@ -185,6 +179,41 @@ def reported(doing: str) -> Iterator[None]:
         if not _is_of_cuda(error):
             raise
         raise _translated(error, doing) from error
+
+
+def _context() -> Any:
+    """Numba's context of the GPU in use by this thread; what is held there may be freed by any thread from now on.
+
+    Numba frees memory, streams and events in the thread that drops the last of what holds them, once there are some.
+    That may be one in which no context is current, as a collector's or one that leaves all use of the GPU to others:
+    there the driver refuses, and Numba has forgotten them by then.
+    """
+    from numba import cuda
+
+    context = cuda.current_context()
+    if not is_simulated():
+        for owner in (context, context.memory_manager):
+            pending = getattr(owner, "deallocations", None)  # other libraries' managers of memory may have none
+            if pending is not None and not isinstance(vars(pending).get("clear"), _Clear):
+                pending.clear = _Clear(pending, context.handle, _driver())
+    return context
+
+
+class _Clear:
+    """Frees what waits for it, with its context current; what the driver would not free in any case goes on waiting."""
+
+    def __init__(self, pending: Any, handle: Any, driver: Any) -> None:
+        self._clear, self._pending, self._handle, self._driver = pending.clear, pending, handle, driver
+
+    def __call__(self) -> None:
+        if self._pending.is_disabled:
+            return
+        self._driver.cuCtxPushCurrent(self._handle)
+        try:
+            with suppress(IndexError):  # of Numba's, where another thread has freed the last one
+                self._clear()
+        finally:
+            self._driver.cuCtxPopCurrent()
 
 
 def _described(driver: Any) -> Device:

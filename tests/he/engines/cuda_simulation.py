@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from numba import cuda
 
-from bench.cases.gpu_residues import answers_agree, random_keys, random_request, transforms_agree
+from bench.cases.gpu_residues import answers_agree, memory_comes_back, random_keys, random_request, transforms_agree
 from he import compile_approximate, compile_exact
 from he.compiler import search
 from he.compiler.place_ckks import place
@@ -287,6 +287,9 @@ CHECKS = {
     ),
     "several special primes": hybrid_keys,
     "two sessions": two_sessions,
+    "sessions that end in another thread": lambda: memory_comes_back(
+        compile_approximate(square_graph(), images=1, security="insecure"), 2
+    ),
     "one evaluation at a time": one_at_a_time,
     "no graph": no_graph,
     "memory": memory_that_is_taken,

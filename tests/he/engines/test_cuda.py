@@ -38,6 +38,7 @@ CHECKS = [
     "ckks, encrypted weights",
     "several special primes",
     "two sessions",
+    "sessions that end in another thread",
     "one evaluation at a time",
     "no graph",
     "memory",

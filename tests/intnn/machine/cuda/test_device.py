@@ -1,6 +1,8 @@
 """What is said where there is no GPU, and where one fails, with drivers that are made up."""
 
+import logging
 import sys
+import threading
 import warnings
 from subprocess import run
 from types import SimpleNamespace
@@ -151,11 +153,120 @@ def test_memory_that_nobody_holds_any_more_is_free(monkeypatch):
     from numba import cuda
 
     free = [16]
-    waiting = SimpleNamespace(clear=lambda: free.append(1600))  # what a session held that has ended
-    manager = SimpleNamespace(deallocations=waiting)
-    context = SimpleNamespace(memory_manager=manager, get_memory_info=lambda: SimpleNamespace(free=sum(free)))
+    driver = Contexts()
+    context = context_of(monkeypatch, get_memory_info=lambda: SimpleNamespace(free=sum(free)))
     monkeypatch.setattr(cuda, "current_context", lambda: context)
+    monkeypatch.setattr(asked, "_driver", lambda: driver)
+    waiting = context.memory_manager.deallocations
+    waiting.add_item(free.append, 1600)  # what a session held that has ended
     assert free_bytes() == 1616 - 1616 // 16
+
+
+class Contexts:
+    """A driver that frees memory of a context where that is current to a thread."""
+
+    def __init__(self):
+        self.freed, self._current, self.lost = [], threading.local(), False
+
+    @property
+    def stack(self):
+        return self._current.__dict__.setdefault("stack", [])
+
+    def cuCtxPushCurrent(self, handle):  # noqa: N802
+        if self.lost:
+            raise CudaDriverError("Call to cuCtxPushCurrent results in CUDA_ERROR_DEINITIALIZED")
+        self.stack.append(handle)
+
+    def cuCtxPopCurrent(self):  # noqa: N802
+        return self.stack.pop()
+
+    def free(self, number):
+        if self.stack[-1:] != ["the context"]:
+            raise CudaDriverError("Call to cuMemFree results in CUDA_ERROR_INVALID_CONTEXT")
+        self.freed.append(number)
+
+
+def context_of(monkeypatch, **more):
+    """A context as Numba's, with its own queues of what is to be freed."""
+    from numba.cuda.cudadrv import driver
+    from numba.cuda.cudadrv.driver import _PendingDeallocs
+
+    monkeypatch.setattr(driver, "_logger", logging.getLogger("driver"), raising=False)  # there is none without a GPU
+    manager, device = SimpleNamespace(deallocations=_PendingDeallocs(1 << 30)), SimpleNamespace(id=0)
+    queues = {"memory_manager": manager, "deallocations": _PendingDeallocs()}
+    return SimpleNamespace(handle="the context", device=device, **queues, **more)
+
+
+@pytest.fixture
+def context(monkeypatch):
+    """The context in use, and its driver."""
+    from numba import cuda
+
+    driver = Contexts()
+    made = context_of(monkeypatch)
+    monkeypatch.setattr(cuda, "current_context", lambda: made)
+    monkeypatch.setattr(asked, "_driver", lambda: driver)
+    return made, driver
+
+
+def dropped(pending, driver, numbers):
+    """What goes wrong in a thread that drops what so many queues are to free, and has no context current."""
+    wrong = []
+
+    def drop():
+        for number in numbers:
+            try:
+                pending.add_item(driver.free, number)
+            except CudaDriverError as error:
+                wrong.append(error)
+        assert not driver.stack
+
+    thread = threading.Thread(target=drop)
+    thread.start()
+    thread.join()
+    return wrong
+
+
+@pytest.mark.parametrize("ask", [asked.number, asked.give_back, asked.gpu_in_use])
+def test_what_any_thread_drops_is_freed(monkeypatch, context, ask):
+    from numba import cuda
+
+    made, driver = context
+    monkeypatch.setattr(cuda, "gpus", [None])
+    for _ in range(2):  # to have asked twice changes nothing
+        ask()
+    for pending in (made.deallocations, made.memory_manager.deallocations):
+        driver.freed.clear()
+        assert not dropped(pending, driver, range(100))
+        pending.clear()
+        assert driver.freed == [*range(100)]
+
+
+def test_what_cannot_be_freed_is_not_forgotten(context):
+    made, driver = context
+    asked.number()
+    pending, driver.lost = made.memory_manager.deallocations, True
+    assert dropped(pending, driver, range(20))
+    driver.lost = False
+    pending.clear()
+    assert driver.freed == [*range(20)]
+
+
+def test_nothing_is_freed_while_that_is_deferred(context):
+    made, driver = context
+    asked.number()
+    pending = made.memory_manager.deallocations
+    with pending.disable():
+        assert not dropped(pending, driver, range(20))
+        assert not driver.freed
+    pending.clear()
+    assert len(driver.freed) == 20
+
+
+def test_a_manager_of_memory_that_frees_at_once_is_left_alone(context):
+    made, _ = context
+    made.memory_manager = SimpleNamespace()
+    assert asked.number() == 0
 
 
 def test_asking_for_the_words_loads_no_compiler():
