@@ -84,7 +84,9 @@ class KeptFunction(caching.FunctionCache):
                 if owner == key:
                     return self._impl.rebuild(context, data)
                 _disown(file, key)  # two processes wrote at once, and chose one name
-            except Exception:  # a damaged file raises whatever its bytes happen to say
+            except Exception as error:  # a damaged file raises whatever its bytes happen to say
+                if not self._is_of_file(error):
+                    raise
                 _forget(file)
         return None
 
@@ -103,6 +105,10 @@ class KeptFunction(caching.FunctionCache):
                 problems.append(repr(error))
                 _forget(file)  # its index may name data that was not written
         _say_not_kept(problems[0])
+
+    def _is_of_file(self, error: Exception) -> bool:  # noqa: ARG002
+        """Whether what went wrong while a file was loaded may be the file's fault, which is forgotten then."""
+        return True
 
     def _prepare(self, context: Any) -> None:
         """Have ready what machine code calls: Numba's runtime."""

@@ -181,6 +181,17 @@ def reported(doing: str) -> Iterator[None]:
         raise _translated(error, doing) from error
 
 
+def is_of_the_gpu(error: Exception) -> bool:
+    """Whether an error says that a GPU was lost, is held by others or has too little memory, whatever it was given."""
+    return _is_of_cuda(error) and _ADVICE.get(_name(str(error)), _FOREIGN) is not _FOREIGN
+
+
+def _name(said: str) -> str:
+    """What the driver calls an error of which it says this; nothing where it is not the driver's."""
+    found = re.search(r"CUDA_ERROR_[A-Z_]+", said)
+    return found[0] if found else "CUDA_ERROR_NOT_INITIALIZED" if "before forking" in said else ""
+
+
 def _context() -> Any:
     """Numba's context of the GPU in use by this thread; what is held there may be freed by any thread from now on.
 
@@ -244,8 +255,7 @@ def _described(driver: Any) -> Device:
 
 def _translated(error: Exception, doing: str) -> DeviceError:
     said = " ".join(str(error).split())
-    found = re.search(r"CUDA_ERROR_[A-Z_]+", said)
-    name = found[0] if found else "CUDA_ERROR_NOT_INITIALIZED" if "before forking" in said else ""
+    name = _name(said)
     kind = DeviceMemoryError if name == _MEMORY else DeviceError
     return kind(f"{doing}: {_ADVICE[name]} ({said})" if name in _ADVICE else f"{doing}: {said}")
 

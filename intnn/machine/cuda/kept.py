@@ -9,7 +9,7 @@ import logging
 from collections.abc import Hashable
 from functools import cache
 from hashlib import sha256
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from types import FunctionType
 from typing import Any
@@ -17,8 +17,15 @@ from typing import Any
 from numba.cuda.dispatcher import CUDACacheImpl, CUDADispatcher
 from numba.cuda.extending import _Intrinsic
 
+from intnn.machine.cuda.device import is_of_the_gpu
 from intnn.machine.kept import Anywhere, KeptFunction, writeable_folder
 from intnn.machine.sources import ChangedError, digest_of_running
+
+# What makes machine code of a function; names of CUDA 12 and 13.
+_COMPILERS = (
+    "numba-cuda", "numba", "llvmlite", "cuda-core", "nvidia-nvvm", "nvidia-nvjitlink", "nvidia-cuda-nvcc-cu12",
+    "nvidia-nvjitlink-cu12",
+)  # fmt: skip
 
 
 class _Form(CUDACacheImpl):
@@ -45,17 +52,24 @@ class KeptKernel(KeptFunction):
     _impl_class = _Form
 
     def __init__(self, kernel: Any):
-        made = description(kernel.py_func), sorted(kernel.targetoptions.items()), version("numba-cuda")
+        made = description(kernel.py_func), sorted(kernel.targetoptions.items()), _compilers()
         self._identity = sha256(repr(made).encode()).hexdigest()  # an index has dozens, and is read for each
         super().__init__(kernel.py_func)
 
     def load_overload(self, signature: Any, context: Any) -> Any:
-        """The compiled form from the first folder that has it, or None, which is announced: compilation follows."""
+        """The compiled form from the first folder that has it, or None, which is announced: compilation follows.
+
+        What the GPU itself fails with is raised, and what is kept stays.
+        """
         found = super().load_overload(signature, context)
         if found is None:
             kept = writeable_folder(Path(self._py_func.__code__.co_filename)) is not None
             _announce(_package(self._py_func), kept)
         return found
+
+    def _is_of_file(self, error: Exception) -> bool:
+        """What the GPU itself lacks, or that it was lost, says nothing of what was to be loaded there."""
+        return not is_of_the_gpu(error)
 
     def _prepare(self, context: Any) -> None:
         """Do nothing: kernels call nothing of the host's."""
@@ -105,6 +119,19 @@ def description(value: Any) -> Hashable:
         case _Intrinsic():
             return description(value._defn)
     raise TypeError(f"a kernel that holds {value!r} cannot be told from others")
+
+
+@cache
+def _compilers() -> tuple[tuple[str, str | None], ...]:
+    """The versions of what makes machine code, None for what is not installed as a package."""
+
+    def installed(name: str) -> str | None:
+        try:
+            return version(name)
+        except PackageNotFoundError:
+            return None
+
+    return tuple((name, installed(name)) for name in _COMPILERS)
 
 
 def _package(function: FunctionType) -> str:

@@ -20,12 +20,16 @@ from tests.ptx import needs_compiler
 
 ROOT = Path(__file__).parents[4]
 DRIVER = """
-import logging, os, sys
+import importlib.metadata, logging, os, sys
 from types import SimpleNamespace
 from numba.cuda import dispatcher
 from numba.cuda.cudadrv import devices
+from numba.cuda.cudadrv.driver import CudaAPIError
 
 logging.basicConfig(format="%(message)s")
+if other := os.environ.get("OTHER_COMPILER"):
+    installed = importlib.metadata.version
+    importlib.metadata.version = lambda name: "1.2.3" if name == other else installed(name)
 refused = [] if os.environ.get("DRIVER_REFUSES") else None
 loaded = []
 
@@ -33,6 +37,8 @@ def create_module_image(code, *_):
     if refused == []:
         refused.append(code)
         raise RuntimeError("CUDA_ERROR_NO_BINARY_FOR_GPU")
+    if failure := os.environ.get("DRIVER_FAILS"):
+        raise CudaAPIError(2, f"Call to cuLibraryLoadData results in {failure}")
     loaded.append(bytes(code.code))
     module = SimpleNamespace(initialized=True)
     return SimpleNamespace(get_function=lambda name: SimpleNamespace(module=module))
@@ -80,14 +86,19 @@ def folder(tmp_path):
 
 def run(folder, **environment):
     """How many kernels a process had to compile, the machine code that the driver loaded, and what was said."""
+    result = process(folder, **environment)
+    assert result.returncode == 0, result.stderr
+    return *json.loads(result.stdout), result.stderr
+
+
+def process(folder, **environment):
+    """A process that has the driver load kernels, when it has ended."""
     inherited = {"PATH": os.environ["PATH"], "PYTHONPATH": f"{ROOT}{os.pathsep}{folder}"}
     program = f"{DRIVER}\nimport runpy\nrunpy.run_module('kernels', {{'loaded': loaded}}, '__main__')"
-    result = subprocess.run(
+    return subprocess.run(
         [sys.executable, "-c", program], cwd="/", capture_output=True, text=True, check=False,
         env={**inherited, "NUMBA_CACHE_DIR": str(folder / "kept"), **environment},
     )  # fmt: skip
-    assert result.returncode == 0, result.stderr
-    return *json.loads(result.stdout), result.stderr
 
 
 @needs_compiler
@@ -116,6 +127,21 @@ class TestProcesses:
         compiled, again, _ = run(folder, DRIVER_REFUSES="the first")
         assert compiled >= 1
         assert again == code
+        assert run(folder) == (0, code, "")
+
+    @pytest.mark.parametrize("name", ["CUDA_ERROR_OUT_OF_MEMORY", "CUDA_ERROR_UNKNOWN"])
+    def test_what_the_gpu_itself_fails_with_is_said_and_what_is_kept_stays(self, folder, name):
+        code = run(folder)[1]
+        failed = process(folder, DRIVER_FAILS=name)
+        assert name in failed.stderr
+        assert "compiling kernels" not in failed.stderr
+        assert run(folder) == (0, code, "")
+
+    @pytest.mark.parametrize("name", ["llvmlite", "nvidia-nvjitlink-cu12"])
+    def test_what_another_compiler_made_is_compiled_anew(self, folder, name):
+        code = run(folder)[1]
+        assert run(folder, OTHER_COMPILER=name)[0] == 4
+        assert run(folder, OTHER_COMPILER=name) == (0, code, "")
         assert run(folder) == (0, code, "")
 
     def test_what_is_damaged_is_compiled_anew(self, folder):
