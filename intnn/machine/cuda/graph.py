@@ -5,7 +5,7 @@ Starting a kernel from Python takes tens of microseconds, whatever it does. A gr
 
 import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from typing import Any
 
@@ -63,14 +63,22 @@ def captured(launches: Sequence[Launch]) -> Launch:
 
     with own_stream() as handle:
         core = Stream.from_handle(handle)
-        # Memory that is freed meanwhile, by the collector too, would end the capture.
-        with closing(core.create_graph_builder()) as builder, cuda.defer_cleanup():
-            builder.begin_building("thread_local")
-            try:
-                run(launches, core)
-            finally:
+        builder = core.create_graph_builder()
+        try:
+            with cuda.defer_cleanup():  # memory that is freed meanwhile, by the collector too, would end the capture
+                builder.begin_building("thread_local")
+                try:
+                    run(launches, core)
+                except BaseException:
+                    with suppress(Exception):  # cuda-core refuses where the driver has invalidated the capture
+                        builder.end_building()
+                    raise
                 builder.end_building()
-            graph = builder.complete()
+                graph = builder.complete()
+        finally:
+            with suppress(Exception):  # the same: it ends the capture, and raises what has been raised already
+                builder.close()
+            del builder  # which may ask the driver of its stream once more, and so goes before that does
     return lambda stream: graph.launch(Stream.from_handle(int(getattr(stream, "handle", 0))))
 
 

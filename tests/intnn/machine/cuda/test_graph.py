@@ -192,6 +192,37 @@ def test_a_capture_that_fails_ends_and_leaves_nothing(log):
     assert log == [*BEFORE, ("end_building",), "freed", ("close",), ("destroyed", 5)]
 
 
+@pytest.mark.parametrize("error", [KeyboardInterrupt("now"), RuntimeError("this kernel is lost"), None])
+def test_a_capture_that_the_driver_has_invalidated_says_why_and_ends_before_its_stream(log, error):
+    class Builder:
+        """One of cuda-core's: what it asks in the end, and once more when it goes, is of its stream."""
+
+        def begin_building(self, _):
+            log.append("begun")
+
+        @staticmethod
+        def end_building():  # whose frame holds no builder, as those of a compiled module do not
+            raise RuntimeError("Build process encountered an error and has been invalidated")
+
+        def close(self):
+            log.append("ended")
+            raise CUDAError("CUDA_ERROR_STREAM_CAPTURE_INVALIDATED")
+
+        def __del__(self):
+            log.append("gone")
+
+    def invalidates(_):
+        if error:
+            raise error
+
+    core = SimpleNamespace(create_graph_builder=Builder)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("cuda.core.Stream", SimpleNamespace(from_handle=lambda _: core))
+        with pytest.raises(type(error or RuntimeError()), match=str(error or "has been invalidated")):
+            graph.captured([invalidates])
+    assert log == ["made", "nothing is freed", "begun", "freed", "ended", "gone", ("destroyed", 5)]
+
+
 def test_what_is_repeated_is_captured_the_second_time_and_once(monkeypatch):
     log, captures = [], []
 
