@@ -5,7 +5,9 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
+from typing import Any
 from unittest.mock import patch
 
 import numpy as np
@@ -14,6 +16,7 @@ from bench.cases.gpu_residues import random_keys, random_request
 from bench.report.gpu import GpuRow
 from he import Circuit, compile_approximate
 from he.engines.engine import Engine
+from intnn.machine.cuda import launch
 from intnn.network.graph import Graph
 from plaintext_models.zoo import shipped
 
@@ -22,8 +25,17 @@ COMPILE = "--compile"
 
 
 def row() -> GpuRow:
-    """The seconds of a process that finds its kernels on the disk, beside those of one that does not look there."""
-    compiling, finding = _process(COMPILE), _process()  # in this order: what the first compiles is kept
+    """The seconds of a process that finds its kernels on the disk, beside those of one that does not look there.
+
+    Raises:
+        ValueError: It did not find them all.
+    """
+    (compiling, _), (finding, compiled) = _process(COMPILE), _process()  # in this order: the first one's are kept
+    if compiled:
+        raise ValueError(
+            f"all kernels must be on the disk after a process that compiled them, got {compiled} that were compiled "
+            "again: no folder for them may be written to, or files have times that are still to come"
+        )
     return GpuRow(
         work=f"a process's first answer, {MODEL}, from the circuit on",
         ours_us=1e6 * finding,
@@ -42,9 +54,26 @@ def first_answer(engine: Engine, circuit: Circuit) -> float:
     return time.perf_counter() - start
 
 
-def _process(*arguments: str) -> float:
+@contextmanager
+def kernels_used() -> Iterator[Callable[[], int]]:
+    """Give what tells how many forms have been compiled of all kernels that are asked for meanwhile."""
+    given, used = launch.compiled, dict[int, Any]()
+
+    def compiled(*arguments: Any) -> Any:
+        kernel = given(*arguments)
+        used[id(kernel)] = kernel
+        return kernel
+
+    with patch.object(launch, "compiled", compiled):
+        yield lambda: sum(sum(kernel.stats.cache_misses.values()) for kernel in used.values())
+
+
+def _process(*arguments: str) -> tuple[float, int]:
+    """The seconds of a process, and the kernels that it compiled."""
     command = [sys.executable, "-m", __name__, *arguments]
-    return float(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout)  # noqa: S603 - our own
+    said = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout  # noqa: S603 - our own
+    seconds, compiled = said.split()
+    return float(seconds), int(compiled)
 
 
 def _main(compiles: bool) -> None:
@@ -54,8 +83,9 @@ def _main(compiles: bool) -> None:
     model = shipped.load(MODEL)
     assert isinstance(model, Graph)
     circuit = compile_approximate(model, images=1, packing="latency")
-    with patch.object(KeptKernel, "load_overload", return_value=None) if compiles else nullcontext():
-        print(first_answer(CudaEngine(), circuit))
+    looking = patch.object(KeptKernel, "load_overload", return_value=None) if compiles else nullcontext()
+    with looking, kernels_used() as compiled:
+        print(first_answer(CudaEngine(), circuit), compiled())
 
 
 if __name__ == "__main__":
