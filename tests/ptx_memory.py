@@ -4,6 +4,8 @@ import numpy as np
 
 GAP, ALIGNMENT = 32, 32  # words between arrays that belong to none, and words that arrays begin at multiples of
 NOBODY, SEVERAL = -1, -2  # in place of a thread
+GARBAGE = 0x5A
+ATOMIC = {"add": np.add, "max": np.maximum, "min": np.minimum}  # the order of several of one kind is free
 THREE = np.uint64(3)
 
 
@@ -22,16 +24,21 @@ class Placed(np.ndarray):
     def copy_to_host(self):
         return np.array(self)
 
+    def copy_to_device(self, values):
+        demand((self.shape, self.dtype) == (values.shape, values.dtype), "a copy of another shape or type")
+        self[...] = values
+
     @property
     def __cuda_array_interface__(self):
         return {"data": (self.ctypes.data, False)}
 
 
 class Watch:
-    """Which thread, or which block, has read and which has written each word, so far."""
+    """Which thread, or which block, has read and which has written each unit of memory, so far."""
 
-    def __init__(self, words):
-        self.readers, self.writers = np.full(words, NOBODY), np.full(words, NOBODY)
+    def __init__(self, units):
+        self.readers, self.writers = np.full(units, NOBODY), np.full(units, NOBODY)
+        self.operations = np.zeros(units, np.int8)  # where one atomic operation has written alone, its number
 
     def forget(self, passed):
         """What threads have done that have passed a barrier is done before all that follows."""
@@ -42,33 +49,50 @@ class Watch:
     def read(self, words, threads):
         by = self.writers[words]
         demand(((by == NOBODY) | (by == threads)).all(), "a thread reads what another one has written")
-        before = self.readers[words]
-        self.readers[words] = np.where((before == NOBODY) | (before == threads), threads, SEVERAL)
-        self.readers[words[self.readers[words] != threads]] = SEVERAL
+        self._add(self.readers, words, threads)
 
     def write(self, words, threads, anew):
         """``anew`` says where words are not what they were; threads may write what another one has written there."""
         for before in (self.readers[words], np.where(anew, self.writers[words], NOBODY)):
             fine = (before == NOBODY) | (before == threads)
             demand(fine.all(), "a thread writes what another one has read or written")
-        self.writers[words] = threads
+        self.writers[words], self.operations[words] = threads, 0
+
+    def change(self, words, threads, operation):
+        """Several threads may change a word by the same atomic operation, whose order makes no difference."""
+        operation, readers, writers = 1 + list(ATOMIC).index(operation), self.readers[words], self.writers[words]
+        fine = (writers == NOBODY) | (writers == threads) | (self.operations[words] == operation)
+        fine &= (readers == NOBODY) | (readers == threads)
+        demand(fine.all(), "a thread changes what another one has read, or written in another way")
+        self.operations[words[writers == NOBODY]] = operation
+        self._add(self.writers, words, threads)
+
+    @staticmethod
+    def _add(users, words, threads):
+        before = users[words]
+        users[words] = np.where((before == NOBODY) | (before == threads), threads, SEVERAL)
+        users[words[users[words] != threads]] = SEVERAL
 
 
 class Memory:
     """Global memory: arrays with words between them that belong to none."""
 
     def __init__(self, words=1 << 22):
-        self.words, self.owned, self.used = np.zeros(words, np.uint64), np.zeros(words, bool), GAP
+        self.words, self.owned, self.used = np.zeros(words, np.uint64), np.zeros(8 * words, bool), GAP
         self.used += -(self.words.ctypes.data // 8 + GAP) % ALIGNMENT
 
     def to_device(self, array):
         array = np.ascontiguousarray(array)
         first, self.used = self.used, self.used + -(-array.nbytes // 8 // ALIGNMENT) * ALIGNMENT + GAP
         demand(self.used <= len(self.words), "the memory is full")
-        self.owned[first : first - (-array.nbytes // 8)] = True
+        self.owned[8 * first : 8 * first + array.nbytes] = True
         placed = self.words[first:].view(np.uint8)[: array.nbytes].view(array.dtype).reshape(array.shape).view(Placed)
         placed[...] = array
         return placed
+
+    def device_array(self, shape, dtype):
+        """An array that nobody has written: its bytes are no zeros, and beyond what is meant to be there."""
+        return self.to_device(np.full(np.empty(shape, dtype).nbytes, GARBAGE, np.uint8).view(dtype).reshape(shape))
 
 
 class Access:
@@ -76,26 +100,34 @@ class Access:
 
     Args:
         words: uint64 [words].
-        owned: bool [words], those of arrays.
+        owned: bool [bytes], those of arrays.
         first: The address of the first word.
         grid: Whose threads these are.
-        held: Of shared memory, how many words each block has; they lie one behind the other.
-        unit: The bytes that are used as a whole: those of a word, or one.
+        unit: The bytes that are used as a whole: those of the shortest access.
+        held: Of shared memory or of threads' own, how many words each holder has; they lie one behind the other.
+        holders: Which of the holders, blocks or threads, each thread belongs to.
     """
 
-    def __init__(self, words, owned, first, grid, held=0, unit=8):
-        self.words, self.owned, self.first, self.grid, self.held = words, owned, np.uint64(first), grid, held
-        self.unit, units = unit, 8 * len(words) // unit
-        self.threads, self.blocks = Watch(units), Watch(units)
-        self.constant = np.zeros(units, bool)
+    def __init__(self, words, owned, first, grid, unit, held=0, holders=None):
+        self.words, self.first, self.grid, self.held = words, np.uint64(first), grid, held
+        self.unit, self.holders = unit, holders
+        self.owned = owned.reshape(-1, unit).all(1)
+        self.threads, self.blocks = Watch(len(self.owned)), Watch(len(self.owned))
+        self.constant = np.zeros(len(self.owned), bool)
+
+    @classmethod
+    def held_by(cls, holders, held, grid, unit):
+        """Memory that nobody has written, so many words for each holder."""
+        words = held * (int(holders[-1]) + 1)
+        return cls(np.zeros(words, np.uint64), np.zeros(8 * words, bool), 0, grid, unit, held, holders)
 
     def place(self, addresses, size):
         """How many bytes from the first word on."""
         at = addresses - self.first
         demand(not (addresses & np.uint64(size - 1)).any(), "an address is not aligned")
-        if self.held:
-            demand((at < 8 * self.held).all(), "an address is outside the shared memory")
-            at = at + (8 * self.held * self.grid.block[self.grid.here]).astype(np.uint64)
+        if self.holders is not None:
+            demand((at < 8 * self.held).all(), "an address is outside the memory of a block or a thread")
+            at = at + (8 * self.held * self.holders[self.grid.here]).astype(np.uint64)
         demand((at >> THREE < len(self.words)).all(), "an address is outside the memory")
         return at.astype(np.int64)
 
@@ -104,15 +136,16 @@ class Access:
         units = (at[:, None] + np.arange(0, size, self.unit)).ravel() // self.unit
         if alone:
             return units, SEVERAL, SEVERAL
-        users = (np.repeat(by[self.grid.here], len(units) // len(at)) for by in (self.grid.thread, self.grid.block))
+        users = (np.repeat(by[self.grid.here], size // self.unit) for by in (self.grid.thread, self.grid.block))
         return units, *users
 
-    def read(self, addresses, kind, count, constant):
+    def read(self, addresses, kind, count=1, constant=False):
+        """Read so many values one behind the other for each thread."""
         size, found = np.dtype(kind).itemsize, []
         first = self.place(addresses, size * count)
         for at in (first + i * size for i in range(count)):
-            demand(self.owned[at >> 3].all(), "what is read belongs to no array, or has not been written")
             units, threads, blocks = self.units(at, size, len(addresses) == 1 < len(self.grid.here))
+            demand(self.owned[units].all(), "what is read belongs to no array, or has not been written")
             if constant:
                 self.constant[units] = True
                 demand((self.blocks.writers[units] == NOBODY).all(), "what has been written is read as constant")
@@ -122,16 +155,38 @@ class Access:
             found.append(self.words.view(kind)[at // size])
         return found
 
-    def write(self, addresses, values):
-        size, memory = values.itemsize, self.words.view(values.dtype)
-        at = self.place(addresses, size)
+    def write(self, addresses, several):
+        """Write values one behind the other for each thread: a list of arrays."""
+        size = several[0].itemsize
+        first, memory = self.place(addresses, size * len(several)), self.words.view(several[0].dtype)
+        for at, values in ((first + i * size, values) for i, values in enumerate(several)):
+            units, threads, blocks = self._to_write(at, size)
+            anew = np.repeat(memory[at // size] != values, size // self.unit)
+            self.threads.write(units, threads, anew)
+            self.blocks.write(units, blocks, anew)
+            memory[at // size] = values
+            demand((memory[at // size] == values).all(), "two threads write one word")
+
+    def change(self, addresses, values, operation):
+        """Change what is there by an atomic operation."""
+        at, memory = self.place(addresses, values.itemsize), self.words.view(values.dtype)
+        units, threads, blocks = self._to_write(at, values.itemsize, has_been=True)
+        self.threads.change(units, threads, operation)
+        self.blocks.change(units, blocks, operation)
+        ATOMIC[operation].at(memory, at // values.itemsize, values)
+
+    def give_up(self, addresses, size):
+        """What is there will be written: until then nobody may read it."""
+        units, threads, blocks = self._to_write(self.place(addresses, size), size)
+        self.threads.write(units, threads, True)
+        self.blocks.write(units, blocks, True)
+        demand(len(np.unique(units)) == len(units), "two threads write one word")
+        self.owned[units] = False
+
+    def _to_write(self, at, size, has_been=False):
         units, threads, blocks = self.units(at, size)
-        if self.held:
-            self.owned[at >> 3] = True
-        demand(self.owned[at >> 3].all(), "what is written belongs to no array")
+        if self.holders is not None and not has_been:
+            self.owned[units] = True
+        demand(self.owned[units].all(), "what is written belongs to no array")
         demand(not self.constant[units].any(), "what has been read as constant is written")
-        anew = np.repeat(memory[at // size] != values, len(units) // len(at))
-        self.threads.write(units, threads, anew)
-        self.blocks.write(units, blocks, anew)
-        memory[at // size] = values
-        demand((memory[at // size] == values).all(), "two threads write one word")
+        return units, threads, blocks
