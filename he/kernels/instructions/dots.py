@@ -16,6 +16,8 @@ from he.kernels.instructions.multiply import (
     WORDS,
     Sum,
     add_product,
+    add_raised,
+    before_raised,
     carried,
     divided,
     nothing,
@@ -172,8 +174,8 @@ def _two_dots(
 
 
 def added(b: Builder, sums: list[Sum], x: list[Value], y: list[Value]) -> list[Sum]:
-    """Add the products of every x with every y to as many sums."""
-    return [add_product(b, total, *pair) for total, pair in zip(sums, itertools.product(x, y), strict=True)]
+    """Add the products of every x with every y to as many sums, in `add_up`."""
+    return [add_raised(b, total, *pair) for total, pair in zip(sums, itertools.product(x, y), strict=True)]
 
 
 def load_sums(b: Builder, address: Value, count: int, start: Value = None) -> list[Sum]:
@@ -290,7 +292,7 @@ def column_tile(b: Builder, x: Value, w: Value, count: Value, low: Value, high: 
         following: list[Sum] = []
         for r, total in enumerate(sums):
             value, weight = load(b, WORDS, values, BYTES * r), splat(b, load(b, I64, weights, 8 * r), LANES)
-            following.append(add_product(b, total, value, weight))
+            following.append(add_raised(b, total, value, weight))
         return following
 
     for r, total in enumerate(add_up(b, count, [nothing()] * LANES, body)):
@@ -342,7 +344,8 @@ def extend(
 
 
 def add_up(b: Builder, count: Value, start: list[Sum], body: Callable[[Value, list[Sum]], list[Sum]]) -> list[Sum]:
-    """Do what `loop` says for sums."""
+    """Do what `loop` says for sums, to each of which ``body`` adds one product by `add_raised`."""
+    start = [before_raised(b, total, count) for total in start]
 
     def halves(i: Value, values: list[Value]) -> list[Value]:
         return list(itertools.chain.from_iterable(body(i, _as_sums(values))))

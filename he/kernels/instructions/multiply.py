@@ -53,10 +53,27 @@ def nothing() -> Sum:
 
 def add_product(b: Builder, total: Sum, x: Value, y: Value) -> Sum:
     """Add the product of the low 52 bits of x and of y. ``low`` grows by less than 2**52."""
+    return add_raised(b, before_raised(b, total, I64(1)), x, y)
+
+
+def add_raised(b: Builder, total: Sum, x: Value, y: Value) -> Sum:
+    """Add what `add_product` adds, to a sum that `before_raised` has made ready for it."""
     if by_floats():
         high, low = _halves(b, _float(b, x), _float(b, y))
-        return Sum(b.add(total.low, _whole(b, low)), b.add(total.high, _count(b, high)))
+        low = b.bitcast(b.fadd(low, _doubles(_WHOLE)), WORDS)
+        return Sum(b.add(total.low, low), b.add(total.high, b.bitcast(high, WORDS)))
     return Sum(madd(b, "l", total.low, x, y), madd(b, "h", total.high, x, y))
+
+
+def before_raised(b: Builder, total: Sum, count: Value) -> Sum:
+    """Make a sum ready for so many products by `add_raised`, which adds halves that are raised by constants.
+
+    Those are the bits of floats: they are taken off once for all products, modulo 2**64.
+    """
+    if by_floats():
+        low, high = (splat(b, b.mul(count, I64(_bits_of(raised))), LANES) for raised in (_WHOLE, _HIGH))
+        return Sum(b.sub(total.low, low), b.sub(total.high, high))
+    return total
 
 
 def carried(b: Builder, total: Sum) -> Sum:
@@ -76,7 +93,7 @@ def divided(b: Builder, total: Sum, p: Value, inverse: Value) -> Value:
         negative = b.fcmp_ordered("<", m, _doubles(0.0))
         m = b.select(negative, b.fadd(m, _doubles(2.0**52)), m)
         multiple = _fma(b, m, _float(b, p), low)  # of 2**52, so that nothing is rounded
-        return b.add(high, _whole(b, b.fmul(multiple, _doubles(2.0**-52))))
+        return _whole(b, b.fmul(multiple, _doubles(2.0**-52)), high)
     zero = words(0)
     m = madd(b, "l", zero, low, inverse)
     # low + the low half of m p is 0 or 2**52.
@@ -90,8 +107,8 @@ def times_loosely(b: Builder, x: Value, w: Value, quotient: Value, p: Value, sta
     ``quotient`` is floor(w 2**52 / p), for w below p.
     """
     if by_floats():
-        result = _times_by_floats(b, _float(b, x), _float(b, w), quotient, p)
-        return b.add(_whole(b, result), p if start is None else b.add(start, p))
+        result = _times_by_floats(b, _float(b, x), _float_below(b, w), quotient, p)
+        return _whole(b, result, p if start is None else b.add(start, p))
     zero = words(0)
     q = madd(b, "h", zero, x, quotient)
     complement = b.sub(words(1 << 52), p)  # adds -q p modulo 2**52: one instruction for product and difference
@@ -102,7 +119,7 @@ def rest(b: Builder, x: Value, one: Value, p: Value) -> Value:
     """Reduce the low 52 bits of x to their rest modulo p, or that plus p; ``one`` is the quotient of 1."""
     if by_floats():
         x = _float(b, x)
-        return b.add(_whole(b, _fma(b, _quotient(b, x, one), _scaled(b, p), x)), p)
+        return _whole(b, _fma(b, _quotient(b, x, one), _scaled(b, p), x), p)
     q = madd(b, "h", words(0), x, one)
     return b.and_(madd(b, "l", x, q, b.sub(words(1 << 52), p)), words(MASK))
 
@@ -146,12 +163,12 @@ def _times_by_floats(b: Builder, x: Value, w: Value, quotient: Value, p: Value) 
 
 def _quotient(b: Builder, x: Value, quotient: Value) -> Value:
     """Compute -2**52 times x (quotient + 1/2) / 2**52, rounded to an integer."""
-    half_more = b.fsub(_raised(b, quotient), _doubles(2.0**52 - 0.5))
+    half_more = b.fsub(_raised_below(b, quotient), _doubles(2.0**52 - 0.5))
     return b.fsub(_doubles(_HIGH), _fma(b, x, half_more, _doubles(_HIGH)))
 
 
 def _scaled(b: Builder, p: Value) -> Value:
-    return b.fmul(_float(b, p), _doubles(2.0**-52))
+    return b.fmul(_float_below(b, p), _doubles(2.0**-52))
 
 
 def _float(b: Builder, x: Value) -> Value:
@@ -159,19 +176,24 @@ def _float(b: Builder, x: Value) -> Value:
     return b.fsub(_raised(b, x), _doubles(2.0**52))
 
 
+def _float_below(b: Builder, x: Value) -> Value:
+    """Make floats of integers below 2**52."""
+    return b.fsub(_raised_below(b, x), _doubles(2.0**52))
+
+
 def _raised(b: Builder, x: Value) -> Value:
-    """Make floats of the low 52 bits of integers, plus 2**52: those are the bits of such a float's fraction."""
-    return b.bitcast(b.or_(b.and_(x, words(MASK)), _bits(2.0**52)), _DOUBLES)
+    """Make floats of the low 52 bits of integers, plus 2**52."""
+    return _raised_below(b, b.and_(x, words(MASK)))
 
 
-def _whole(b: Builder, x: Value) -> Value:
-    """Make integers of whole floats, at most 2**51 in magnitude."""
-    return b.sub(b.bitcast(b.fadd(x, _doubles(_WHOLE)), WORDS), _bits(_WHOLE))
+def _raised_below(b: Builder, x: Value) -> Value:
+    """Make floats of integers below 2**52, plus 2**52: they are the bits of such a float's fraction."""
+    return b.bitcast(b.or_(x, _bits(2.0**52)), _DOUBLES)
 
 
-def _count(b: Builder, x: Value) -> Value:
-    """Count the multiples of 2**52 in floats from 2**104 to 2**105."""
-    return b.sub(b.bitcast(x, WORDS), _bits(_HIGH))
+def _whole(b: Builder, x: Value, more: Value) -> Value:
+    """Make integers of whole floats, at most 2**51 in magnitude, plus ``more``."""
+    return b.add(b.bitcast(b.fadd(x, _doubles(_WHOLE)), WORDS), b.sub(more, _bits(_WHOLE)))
 
 
 def _fma(b: Builder, x: Value, y: Value, z: Value) -> Value:
@@ -185,4 +207,8 @@ def _doubles(value: float) -> Value:
 
 def _bits(value: float) -> Value:
     """Put the bits of a float into every lane."""
-    return words(int.from_bytes(np.float64(value).tobytes(), "little"))
+    return words(_bits_of(value))
+
+
+def _bits_of(value: float) -> int:
+    return int(np.float64(value).view(np.int64))

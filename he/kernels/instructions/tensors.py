@@ -2,7 +2,7 @@
 
 from he.kernels.instructions.dots import add_up, listed, listed_packed, load_sums, store_sums
 from he.kernels.instructions.lanes import below, reduced
-from he.kernels.instructions.multiply import BYTES, WORDS, Sum, add_product, nothing, splats, words
+from he.kernels.instructions.multiply import BYTES, WORDS, Sum, add_raised, before_raised, nothing, splats, words
 from intnn.machine.simd import I64, Builder, Value, load, prefetch, store
 
 COLUMNS = 3  # sums at once: their 18 vectors, the factors and the prime stay in 32 registers
@@ -74,7 +74,7 @@ def tensor_sums(
         c = [listed_packed(b, address, I64(0), place, width) for address in halves]
         c.append(below(b, b.add(*c), p))
         d = [load(b, WORDS, at, BYTES * k) for k in range(3 * columns)]
-        return [add_product(b, *term) for term in zip(sums, c * columns, d, strict=True)]
+        return [add_raised(b, *term) for term in zip(sums, c * columns, d, strict=True)]
 
     sums = add_up(b, count, [nothing()] * (3 * columns), body)
     for k in range(columns):
@@ -103,9 +103,10 @@ def add_tensors(
         d = [listed(b, table, i, offset) for table in (d0, d1)]
         following = list(sums)
         for x, y in ((0, 0), (0, 1), (1, 0), (1, 1)):
-            following[x + y] = add_product(b, following[x + y], c[x], d[y])
+            following[x + y] = add_raised(b, following[x + y], c[x], d[y])
         return following
 
+    before[1] = before_raised(b, before[1], count)  # its second products
     store_sums(b, add_up(b, count, before, body), sums)
 
 
