@@ -10,7 +10,8 @@ from numba import cuda, int32, int64, uint64
 from he.kernels.cuda.words import pair_at
 from intnn.machine.cuda.intrinsics import commit, copy4, dp4a, mma, wait_for
 from tests.ptx import needs_compiler
-from tests.ptx_machine import ALIKE, Machine
+from tests.ptx_arithmetic import ALIKE
+from tests.ptx_machine import Machine
 from tests.ptx_memory import RefusedError
 
 pytestmark = needs_compiler
