@@ -36,8 +36,8 @@ class Packing(ValueObject):
             a wrong result where logits have no other copies. Clients put the lanes in a secret order. Of an answer
             that is wrong in a part f of a row's L lanes, guards that nobody else can tell let pass (1 - f)^(2 guards)
             if the wrong values all differ, 2^-16 for eight guards and half of the lanes, and (f^2 + (1 - f)^2)^guards
-            if they are wrong by the same amount, 2^-8. Values that are wrong in a few lanes alone mostly pass, all but
-            2 guards / L of those that are wrong in one.
+            if they are wrong by the same amount, 2^-8, in rows of 32 lanes or more (of 16, 2^-7.5). Values that are
+            wrong in a few lanes alone mostly pass, all but 2 guards / L of those that are wrong in one.
 
     Raises:
         ValueError: if `row_length` or `lanes` is no power of two, `lanes` exceeds the row, there are not 1 or 2 rows, a
